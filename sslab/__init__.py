@@ -1,0 +1,24 @@
+"""sslab: learn self-supervised learning by doing."""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PARTS = ("course", "datasets", "encoders", "evaluation", "figures", "lab", "objectives", "testing", "training", "views")
+_NAMES = {"train": "training", "recipe": "training", "load": "datasets", "Lab": "lab", "Objective": "objectives",
+          "mode": "modes", "by_mode": "modes"}
+
+__all__ = [*_PARTS, *_NAMES]
+
+
+def __getattr__(name: str) -> Any:                                   # parts load when they are used
+    if name in _PARTS:
+        return importlib.import_module(f"sslab.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"sslab.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'sslab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

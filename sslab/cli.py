@@ -1,0 +1,66 @@
+"""The `sslab` command: `sslab lab` opens the notebooks, `sslab doctor` says what this machine has."""
+
+import importlib
+import sys
+
+import click
+
+# Groups of other parts: name -> (where it is, what `sslab --help` says). Loaded when used, so that --help is quick.
+GROUPS = {"course": ("sslab.course.cli:course", "Build and check the notebooks and their records.")}
+
+
+class Commands(click.Group):
+    """A group some of whose commands are imported only when they run."""
+
+    def list_commands(self, context):
+        return [*super().list_commands(context), *GROUPS]
+
+    def get_command(self, context, name):
+        if name not in GROUPS:
+            return super().get_command(context, name)
+        module, attribute = GROUPS[name][0].split(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def format_commands(self, context, formatter):
+        rows = [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
+        rows += [(name, text) for name, (_, text) in GROUPS.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sslab")
+def main():
+    """A laboratory for self-supervised learning, in notebooks."""
+
+
+@main.command()
+@click.option("--port", default=8888, show_default=True, type=click.IntRange(1, 65535), help="The next free one if busy.")
+@click.option("--ip", default="127.0.0.1", show_default=True, help="0.0.0.0 to reach it from outside a container.")
+@click.option("--open/--no-open", "open_browser", default=True, help="Open the browser, or print the address only.")
+@click.option("--notebook", default="00_start_here.ipynb", show_default=True, help="The one to open.")
+def lab(port, ip, open_browser, notebook):
+    """Open JupyterLab on the notebooks."""
+    from sslab.serve import serve
+
+    try:
+        code = serve(port, ip, open_browser, notebook, say=click.echo)
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
+    sys.exit(code)
+
+
+@main.command()
+def doctor():
+    """Say what was found: Python, torch, device, cores, Jupyter, data. Exit code 1 if something is broken."""
+    from sslab.doctor import examine
+
+    broken = False
+    for fact in examine():
+        click.echo(str(fact))
+        broken = broken or fact.state == "broken"
+    sys.exit(int(broken))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+from sslab.course.cli import course
+
+course(prog_name="python -m sslab.course")

@@ -1,0 +1,98 @@
+"""Numbers in prose: `{{ record | format }}` in a markdown cell is filled in from the ledger at build time.
+
+    {{ 00/probe/5/simclr }}                                     0.83
+    {{ 00/probe/5/simclr | percent interval }}                  83 % [81, 85]
+    {{ 00/probe/5/simclr - 00/probe/5/raw | points interval }}  21 points [19, 23], paired by seed
+    {{ claim 07/no-negatives-collapses }}                       the claim's sentence
+"""
+
+import math
+import re
+from collections.abc import Callable
+
+from sslab.course.ledger import Ledger, Record
+
+TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+MISSING = "(not measured yet)"
+
+
+class TemplateError(ValueError):
+    """A template that cannot be filled in; `line` counts from 0 in the text."""
+
+    def __init__(self, body: str, problem: str, line: int) -> None:
+        super().__init__(f"{{{{ {body} }}}}: {problem}")
+        self.line = line
+
+
+def fill(text: str, ledger: Ledger, sentences: dict[str, str], draft: bool = False) -> str:
+    """`text` with every template filled in.
+
+    Args:
+        text: markdown.
+        ledger: where the numbers are.
+        sentences: the claims' texts by name.
+        draft: a missing record reads "(not measured yet)" and does not raise.
+    Raises:
+        TemplateError: a record or claim that does not exist, or a format that cannot be read.
+    """
+    def one(match: re.Match) -> str:
+        body = " ".join(match.group(1).split())
+        try:
+            return _fill_one(body, ledger, sentences, draft)
+        except ValueError as error:
+            raise TemplateError(body, str(error), text[: match.start()].count("\n")) from None
+
+    return TEMPLATE.sub(one, text)
+
+
+def _fill_one(body: str, ledger: Ledger, sentences: dict[str, str], draft: bool) -> str:
+    if body.startswith("claim "):
+        name = body.removeprefix("claim ").strip()
+        if name not in sentences:
+            known = ", ".join(sorted(sentences)) or "(none defined)"
+            raise ValueError(f"claim: got {name!r}, takes one of {known}")
+        return sentences[name]
+    expression, _, style = body.partition("|")
+    show, with_interval = _style(style.split())
+    names = [name.strip() for name in expression.split(" - ")]
+    if len(names) > 2:
+        raise ValueError("takes one record, or a difference of two")
+    if draft and any(name not in ledger.records for name in names):
+        return MISSING
+    record = ledger.record(names[0])
+    if len(names) == 2:
+        record = record.minus(ledger.record(names[1]))
+    return show(record) + (_interval(record, show) if with_interval else "")
+
+
+def _style(words: list[str]) -> tuple[Callable[[Record], str], bool]:
+    """How to write a record's value, and whether its interval follows."""
+    with_interval = "interval" in words
+    rest = [word for word in words if word != "interval"] or [".2f"]
+    shows = {
+        "percent": lambda record: f"{100 * record.value:.0f} %",
+        "points": lambda record: f"{100 * record.value:.0f} points",
+        "minutes": lambda record: _minutes(record.value),
+    }
+    if len(rest) > 1:
+        raise ValueError(f"format: got {' '.join(words)!r}, takes one format, and interval after it")
+    if rest[0] in shows:
+        return shows[rest[0]], with_interval
+    try:
+        format(1.0, rest[0])
+    except ValueError:
+        raise ValueError(f"format: got {rest[0]!r}, takes percent, points, minutes, interval or a Python "
+                         "format such as .2f") from None
+    return lambda record: format(record.value, rest[0]), with_interval
+
+
+def _interval(record: Record, show: Callable[[Record], str]) -> str:
+    if record.interval is None:
+        raise ValueError("interval: this record has one seed, and so none")
+    low, high = (show(Record(end)).split(" ")[0] for end in record.interval)
+    return f" [{low}, {high}]"
+
+
+def _minutes(seconds: float) -> str:
+    minutes = max(1, math.ceil(seconds / 60))
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"

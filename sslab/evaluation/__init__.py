@@ -1,0 +1,13 @@
+"""Evaluation: probes, neighbours, controls and diagnostics, honest by default."""
+
+from sslab.evaluation.diagnostics import (Diagnosis, alignment, diagnose, effective_rank, feature_std, rankme,
+                                          singular_values, uniformity)
+from sslab.evaluation.features import calibrate, features, random_encoder, raw_pixels
+from sslab.evaluation.labels import Efficiency, controls, draw_labels, label_efficiency, probe_by_labels
+from sslab.evaluation.logistic import fit_logistic
+from sslab.evaluation.probe import Probe, Scaling, knn, linear_probe
+
+__all__ = ["Diagnosis", "Efficiency", "Probe", "Scaling", "alignment", "calibrate", "controls", "diagnose",
+           "draw_labels", "effective_rank", "feature_std", "features", "fit_logistic", "knn", "label_efficiency",
+           "linear_probe", "probe_by_labels", "random_encoder", "rankme", "raw_pixels", "singular_values",
+           "uniformity"]

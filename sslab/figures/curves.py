@@ -1,0 +1,160 @@
+"""Figures of measurements, each with its controls."""
+
+import torch
+
+from sslab.figures.style import COLOURS, MARKERS, ROLES, class_style, new_figure
+
+
+def label_efficiency(results: dict, chance: float):
+    """Accuracy on test images against labels per class, one line a representation.
+
+    Args:
+        results: name -> Efficiency, or name -> {labels per class: (mean, (low, high) or None)}.
+        chance: accuracy of guessing.
+    """
+    figure, (axis,) = new_figure(width=6, height=3.8)
+    own = 0
+    for name, result in results.items():
+        points = _points(result)
+        if name in ROLES:
+            colour, line, marker = ROLES[name]
+        else:
+            colour, line, marker = COLOURS[(0, 3, 4)[own % 3]], "-", "o"
+            own += 1
+        budgets = list(points)
+        means = [points[b][0] for b in budgets]
+        axis.plot(range(len(budgets)), means, line, color=colour, marker=marker, label=name,
+                  linewidth=2.4 if line == "-" else 1.5)
+        bounds = [points[b][1] or (points[b][0], points[b][0]) for b in budgets]
+        axis.fill_between(range(len(budgets)), *zip(*bounds, strict=True), color=colour, alpha=0.2, linewidth=0)
+        axis.set_xticks(range(len(budgets)), budgets)
+    axis.axhline(chance, color="0.5", linestyle=":", label="chance")
+    axis.set(xlabel="labels per class", ylabel="accuracy on test images", ylim=(0, 1))
+    axis.grid(axis="y", alpha=0.3)
+    axis.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def _points(result) -> dict:
+    """{budget: (mean, interval)}; of an Efficiency the interval is the middle 80 % of its draws."""
+    if isinstance(result, dict):
+        return result
+    points = {}
+    for budget, draws in result.fixed.items():
+        values = torch.tensor(draws)
+        points[budget] = (float(values.mean()), (float(values.quantile(0.1)), float(values.quantile(0.9))))
+    return points
+
+
+def embedding_map(maps: dict, labels: torch.Tensor, class_names: tuple[str, ...]):
+    """The two widest directions (PCA) of some representations of the same images, coloured by class.
+
+    Args:
+        maps: title -> features [N, D]. labels: [N].
+    """
+    figure, axes = new_figure(columns=len(maps), width=4, height=3.8)
+    for axis, (title, features) in zip(axes, maps.items(), strict=True):
+        centred = features.float() - features.float().mean(dim=0)
+        _, _, directions = torch.pca_lowrank(centred, q=2, center=False, niter=4)
+        flat = centred @ directions                                  # [N, 2]
+        for label, name in enumerate(class_names):
+            axis.scatter(*flat[labels == label].T, s=9, alpha=0.6, linewidths=0, label=name, **class_style(label))
+        axis.set(title=title, xticks=[], yticks=[])
+    axes[-1].legend(frameon=False, markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def loss(curves: dict, levels: dict[str, float], ylabel: str = "loss"):
+    """Loss by step with the levels that mean something.
+
+    Args:
+        curves: name -> list of losses. levels: name -> value, as `objective.reference_levels()` gives them.
+    """
+    figure, (axis,) = new_figure(width=6, height=3.2)
+    for (name, values), colour in zip(curves.items(), COLOURS * len(curves), strict=False):
+        axis.plot(values, color=colour, label=name, linewidth=1.5)
+    for name, level in levels.items():
+        axis.axhline(level, color="0.4", linestyle=":")
+        axis.annotate(f"{name}: {level:.2f}", (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom",
+                      color="0.4")
+    axis.set(xlabel="step", ylabel=ylabel)
+    axis.margins(y=0.15)
+    if len(curves) > 1:
+        axis.legend(frameon=False)
+    return figure
+
+
+def settings(results: dict[str, dict], lines: dict[str, float], ylabel: str, xlabel: str = "",
+             limits: tuple[float, float] | None = None):
+    """One measurement under some settings: a dot with its interval each, and lines to compare with.
+
+    Args:
+        results: series -> {setting: (value, (low, high) or None)}.
+        lines: name -> value, such as the controls.
+    """
+    figure, (axis,) = new_figure(width=6, height=3.4)
+    for number, (series, points) in enumerate(results.items()):
+        means = [value for value, _ in points.values()]
+        errors = [[mean - (low_high[0] if low_high else mean) for mean, (_, low_high) in zip(means, points.values(), strict=True)],
+                  [(low_high[1] if low_high else mean) - mean for mean, (_, low_high) in zip(means, points.values(), strict=True)]]
+        axis.errorbar([x + 0.08 * number for x in range(len(points))], means, errors, fmt=MARKERS[number], capsize=4,
+                      markersize=8, color=COLOURS[(0, 3, 2)[number % 3]], label=series)
+        axis.set_xticks(range(len(points)), [str(key) for key in points])
+    for name, level in lines.items():
+        axis.axhline(level, color=ROLES.get(name, ("0.5",))[0], linestyle=":")
+        axis.annotate(name, (1.01, level), xycoords=("axes fraction", "data"), va="center", fontsize=9,
+                      color=ROLES.get(name, ("0.5",))[0])
+    axis.set(ylabel=ylabel, xlabel=xlabel)
+    if limits:
+        axis.set_ylim(*limits)
+    if len(results) > 1:
+        axis.legend(frameon=False)
+    return figure
+
+
+def spectrum(clouds: dict[str, torch.Tensor]):
+    """Singular values of some clouds, largest first, each against its own largest: how many directions are in use.
+
+    Args:
+        clouds: name -> embeddings [N, D].
+    """
+    from sslab.evaluation import effective_rank, singular_values
+
+    figure, (axis,) = new_figure(width=6, height=3.2)
+    for number, (name, z) in enumerate(clouds.items()):
+        values = singular_values(z)
+        axis.semilogy((values / values[0].clamp_min(1e-12)).clamp_min(1e-6), color=COLOURS[number % len(COLOURS)],
+                      label=f"{name}: effective rank {float(effective_rank(z)):.0f}")
+    axis.set(xlabel="direction", ylabel="singular value / largest")
+    axis.legend(frameon=False)
+    return figure
+
+
+def temperature_weights(similarities: torch.Tensor, temperatures: tuple[float, ...]):
+    """Which negatives push: softmax weight against similarity, for some temperatures.
+
+    Args:
+        similarities: cosines of one picture with its negatives [N].
+    """
+    figure, (axis,) = new_figure(width=6, height=3.2)
+    ordered = similarities.sort(descending=True).values
+    for colour, temperature in zip(COLOURS, temperatures, strict=False):
+        share = (ordered / temperature).softmax(0).cumsum(0)
+        axis.plot([100 * (i + 1) / len(ordered) for i in range(len(ordered))], 100 * share, color=colour,
+                  label=f"temperature {temperature:g}")
+    axis.set(xlabel="% of the negatives, most similar first", ylabel="% of the push", ylim=(0, 101), xlim=(0, 100))
+    axis.legend(frameon=False)
+    return figure
+
+
+def similarity_matrix(z1: torch.Tensor, z2: torch.Tensor, count: int = 12):
+    """Cosines of all 2B views of a small batch: the diagonal blocks' off-diagonals are the partners."""
+    z = torch.nn.functional.normalize(torch.cat([z1[:count], z2[:count]]).float(), dim=1)
+    figure, (axis,) = new_figure(width=4.6, height=4)
+    shown = axis.imshow(z @ z.T, cmap="RdBu_r", vmin=-1, vmax=1)
+    for row in range(2 * count):
+        partner = (row + count) % (2 * count)
+        axis.plot(partner, row, "s", markersize=9, fillstyle="none", color="0.1")
+    axis.set(xlabel="view", ylabel="view", xticks=[0, count, 2 * count - 1], yticks=[0, count, 2 * count - 1])
+    figure.colorbar(shown, label="cosine")
+    return figure

@@ -1,0 +1,7 @@
+"""The live lab: all that runs in a notebook's front end. `Lab` trains and shows, `predict` asks, `check` corrects."""
+
+from sslab.lab import check
+from sslab.lab.predict import predict
+from sslab.lab.session import Lab
+
+__all__ = ["Lab", "check", "predict"]

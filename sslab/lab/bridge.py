@@ -1,0 +1,208 @@
+"""Between a lab and its front end: what is sent, how often, and what is done with what comes back.
+
+A frame is sent only after every open view has acknowledged the last one, or a second has passed, and at most ten
+times a second. So a slow browser gets fewer frames, and training never waits for one. A view that says "hello" gets
+everything; after that, frames carry what is new. Every message is a little JSON and one buffer of numbers.
+"""
+
+import io
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+FASTEST = 0.1                                                        # seconds between two frames, at least
+ANSWER = 1.0                                                         # seconds to wait for an acknowledgement
+SILENT = 5                                                           # unanswered frames after which nobody is there
+TILE, ACROSS = 40, 25                                                # thumbnails: largest side, how many in a row
+COLUMNS = ("step", "loss", "std", "effective_rank", "probe", "seconds")
+
+
+class Gate:
+    """May a frame be sent now? `views` are the ones that answer; one that does not is left out until it does."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.views: dict[str, int] = {}                              # view -> last frame it acknowledged
+        self.sent, self._when, self._unanswered = 0, -math.inf, 0
+
+    def is_open(self, urgent: bool = False) -> bool:
+        waited = self._clock() - self._when
+        if not self.views and (self.sent == 0 or self._unanswered >= SILENT):
+            return False
+        if self.views and all(seen >= self.sent for seen in self.views.values()):
+            return urgent or waited >= FASTEST
+        return waited >= ANSWER
+
+    def next(self) -> int:
+        """The number of the frame that is sent now."""
+        self.views = {view: seen for view, seen in self.views.items() if seen >= self.sent}
+        self._unanswered = 0 if self.views else self._unanswered + 1
+        self.sent, self._when = self.sent + 1, self._clock()
+        return self.sent
+
+    def answered(self, view: str, number: int) -> None:
+        self.views[view] = max(self.views.get(view, 0), min(number, self.sent))
+        self._unanswered = 0
+
+
+class Bridge:
+    """Sends what is new in a lab, and hands on what a person does in the front end.
+
+    Args:
+        lab: the Lab that is shown.
+        send: called with (content, buffers), from any thread.
+    """
+
+    def __init__(self, lab, send: Callable[[dict[str, Any], list[bytes]], None]) -> None:
+        self.lab, self.send, self.gate = lab, send, Gate()
+        self._lock = threading.Lock()                                # one frame at a time, in order
+        self._run = self._dataset = None                             # what the views know
+        self._rows = self._changes = 0
+        self._state, self._terms, self._layout = "", (), None
+        self._picture = self._gauges = None
+        self._notice = ""
+
+    # ---- to the front end
+
+    def tell(self) -> None:
+        """Something may be new. Sends a frame if one may be sent; else the next step or acknowledgement does."""
+        run = self.lab.run
+        run.watcher.watched = bool(self.gate.views)
+        with self._lock:
+            if self.gate.is_open(urgent=self._urgent(run)):
+                self._send(full=run is not self._run)
+
+    def _urgent(self, run) -> bool:
+        return run is not self._run or run.state != self._state or not run.busy or bool(self._notice)
+
+    def _send(self, full: bool) -> None:
+        run = self.lab.run
+        terms = tuple(dict.fromkeys(name for row in run.rows[self._rows:] for name in row["terms"]
+                                    if name not in self._terms))
+        full = full or bool(terms)
+        if full:
+            self._rows = self._changes = 0
+            self._picture = self._gauges = self._layout = None
+            self._terms = tuple(dict.fromkeys(name for row in run.rows for name in row["terms"]))
+        content, arrays = self._news(run)
+        if full:
+            self._everything(content, arrays, run)
+        content.update(kind="state" if full else "frame", number=self.gate.next())
+        self._run, self._state, self._notice = run, run.state, ""
+        content["layout_of_buffer"], buffer = pack(arrays)
+        self.send(content, [buffer])
+
+    def _news(self, run) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        lab, watcher = self.lab, run.watcher
+        first, count = max(0, self._rows - 1), len(run.rows)         # the last row may have been completed since
+        content = {"state": "pausing" if run.pausing and run.state == "running" else run.state, "status": lab.status,
+                   "steps": count, "total": run.total, "pace": run.pace, "left": run.left, "values": lab.values,
+                   "levels": run.levels, "controls": lab.controls, "probe": watcher.probe, "from": first,
+                   "changes": run.changes[self._changes:], "notice": self._notice}
+        arrays = {"rows": table(run.rows[first:count], self._terms)}
+        self._rows, self._changes = count, self._changes + len(content["changes"])
+        if watcher.picture is not self._picture:
+            self._picture = picture = watcher.picture
+            content["map"] = {"step": picture.step, "explained": picture.explained}
+            arrays["points"] = picture.points.numpy()
+        if watcher.gauges is not self._gauges:
+            self._gauges = gauges = watcher.gauges
+            content["gauges"] = {"std": gauges.std, "rank": gauges.effective_rank, "dimensions": gauges.dimensions,
+                                 "kind": gauges.kind, "text": gauges.text}
+            arrays["spectrum"] = gauges.spectrum.numpy()
+        if lab.layout is not self._layout:
+            self._layout = layout = lab.layout
+            content["umap"] = {"progress": layout.progress, "step": layout.step, "error": layout.error}
+            if layout.points is not None:
+                arrays["umap"] = layout.points.numpy()
+        return content, arrays
+
+    def _everything(self, content, arrays, run) -> None:
+        lab, data = self.lab, run.dataset
+        of_views = list(run.objective.views.knobs)
+        content.update(
+            objective=lab.objective_name, dataset=lab.dataset_name, objectives=lab.objective_names(),
+            datasets=lab.dataset_names(), title=run.objective.title, columns=[*COLUMNS, *self._terms],
+            class_names=list(data.class_names), of_views=of_views,
+            knobs=[{"name": knob.name, "kind": knob.kind, "default": knob.default, "low": knob.low, "high": knob.high,
+                    "log": knob.log, "integer": knob.integer, "options": knob.options, "help": knob.help}
+                   for knob in run.objective.knobs.values()],
+            ghosts=[{name: ghost[name] for name in ("title", "dataset", "changed")} for ghost in lab.ghosts])
+        arrays["labels"] = data.validation.labels[run.watcher.shown].numpy().astype(np.int32)
+        for index, ghost in enumerate(lab.ghosts):
+            arrays[f"ghost{index}"] = table(ghost["history"], ())
+            if ghost["spectrum"] is not None:
+                arrays[f"ghost_spectrum{index}"] = ghost["spectrum"].numpy()
+        if self._dataset is not data:
+            self._dataset = data
+            sheet, tile = thumbnails(data.validation.images[run.watcher.shown])
+            content["sprite"] = {"tile": tile, "across": ACROSS}
+            arrays["sprite"] = np.frombuffer(sheet, dtype=np.uint8)
+
+    # ---- from the front end
+
+    def receive(self, message: Any) -> None:
+        """Do what a view asks for. An error goes back to it as a notice: there is no cell to show it in."""
+        try:
+            self._obey(message if isinstance(message, dict) else {})
+        except Exception as error:                                   # noqa: BLE001
+            self._notice = f"{error}" if isinstance(error, (ValueError, RuntimeError)) else repr(error)
+        self.tell()
+
+    def _obey(self, message: dict[str, Any]) -> None:
+        kind, view = message.get("kind"), str(message.get("view", ""))
+        if kind == "hello":
+            with self._lock:
+                self._dataset = None                                 # it knows nothing: send the pictures, too
+                self.gate.answered(view, self.gate.sent)
+                self._send(full=True)
+        elif kind == "ack":
+            self.gate.answered(view, int(message.get("number", 0)))
+        elif kind == "bye":
+            self.gate.views.pop(view, None)
+        elif kind == "set":
+            self.lab.set(**message.get("values", {}))
+        elif kind == "swap":
+            self.lab.swap(message.get("objective"), message.get("dataset"))
+        elif kind in ("start", "pause", "stop", "reset", "umap"):
+            getattr(self.lab, kind)()
+
+
+def table(rows: list[dict[str, Any]], terms: tuple[str, ...]) -> np.ndarray:
+    """Rows of the history as numbers: float32 [len(rows), COLUMNS and terms], NaN where nothing was measured."""
+    numbers = [[row[name] for name in COLUMNS] + [row["terms"].get(name) for name in terms] for row in rows]
+    return np.array(numbers, dtype=np.float32).reshape(len(rows), len(COLUMNS) + len(terms))
+
+
+def pack(arrays: dict[str, np.ndarray]) -> tuple[dict[str, list], bytes]:
+    """Arrays -> one buffer, and name -> [dtype, shape, offset in bytes]; every array starts at a multiple of 4."""
+    layout, parts, offset = {}, [], 0
+    for name, array in arrays.items():
+        array = np.ascontiguousarray(array)
+        layout[name] = [array.dtype.name, list(array.shape), offset]
+        padding = -array.nbytes % 4
+        parts += [array.tobytes(), b"\0" * padding]
+        offset += array.nbytes + padding
+    return layout, b"".join(parts)
+
+
+def thumbnails(images) -> tuple[bytes, int]:
+    """Images uint8 [N, C, H, W] -> one PNG with ACROSS of them in a row, and the side of a tile in pixels."""
+    from PIL import Image
+
+    if max(images.shape[2:]) > TILE:
+        import torch.nn.functional as F
+        images = F.interpolate(images.float(), (TILE, TILE), mode="area").round().byte()
+    count, channels, height, width = images.shape
+    side = max(height, width)
+    rows = math.ceil(count / ACROSS)
+    tiles = np.zeros((rows * ACROSS, side, side, 3), dtype=np.uint8)
+    tiles[:count, :height, :width] = images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+    sheet = tiles.reshape(rows, ACROSS, side, side, 3).swapaxes(1, 2).reshape(rows * side, ACROSS * side, 3)
+    file = io.BytesIO()
+    Image.fromarray(sheet).save(file, "PNG")
+    return file.getvalue(), side

@@ -1,0 +1,1 @@
+"""What `sslab.lab.check` is made of: the engine, and one declaration for each function."""

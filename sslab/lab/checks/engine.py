@@ -1,0 +1,240 @@
+"""The engine of checks: compares a student's function with ours and, where they differ, finds out why.
+
+A check is a declaration: our function, the same function with switches for what people get wrong, inputs, and
+for each mistake its name, its switches and a hint. The student's numbers are compared with the right ones,
+then with those of each mistake, then with those of each two mistakes at once.
+"""
+
+import html
+import itertools
+import os
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Misconception:
+    """A mistake: its name, the switches that make it, and a hint that does not give the answer away."""
+
+    name: str
+    switches: dict[str, Any]
+    hint: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found. `misconception` is the mistake's name where it was recognised, else None."""
+
+    function: str
+    passed: bool
+    headline: str
+    misconception: str | None = None
+    hint: str = ""
+    convention: str = ""
+    written: bool = True                                             # False: the student has not begun
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __repr__(self) -> str:
+        return "\n".join(filter(None, [f"{self.function}: {self.headline}", self.hint, self.convention]))
+
+    def _repr_html_(self) -> str:
+        colour = "#009E73" if self.passed else "#D55E00" if self.written else "#999999"
+        body = "".join(f"<p>{html.escape(text)}</p>" for text in (self.hint, self.convention) if text)
+        return (f'<div style="border-left: 4px solid {colour}; padding-left: 0.8em"><p><strong>'
+                f"{html.escape(self.function)}: {html.escape(self.headline)}</strong></p>{body}</div>")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check of one function; call it with the student's.
+
+    function: its name.
+    convention: what is expected, in a sentence or two; always shown.
+    reference: the right function.
+    wrong: the same with keyword switches; without any it equals the reference.
+    misconceptions: tried in this order.
+    cases: makes the inputs, a list of argument tuples.
+    extreme: inputs on which a careless implementation overflows or divides by zero, with what to say then.
+    differentiable: the value must carry the right gradient to its tensor arguments.
+    shapes: a sentence on what goes in and comes out.
+    """
+
+    function: str
+    convention: str
+    reference: Callable[..., Any]
+    wrong: Callable[..., Any]
+    misconceptions: Sequence[Misconception]
+    cases: Callable[[], list[tuple]]
+    extreme: tuple[Callable[[], list[tuple]], Misconception] | None = None
+    differentiable: bool = False
+    shapes: str = ""
+
+    def __call__(self, student: Callable[..., Any]) -> Result:
+        """Check `student`; shows itself in a notebook and never raises, except under SSLAB_CHECKS=strict."""
+        result = self.diagnose(student)
+        if os.environ.get("SSLAB_CHECKS") == "strict" and not result.passed:
+            raise AssertionError(repr(result))
+        return result
+
+    def diagnose(self, student: Callable[..., Any]) -> Result:
+        """What is right or wrong with `student`."""
+        if not callable(student):
+            return self._fails(f"takes your function, got {type(student).__name__}",
+                               hint=f"Hand over the function, without brackets: check.{self.function}(mine).")
+        cases = self.cases()
+        given, error = _tried(lambda: [student(*_copies(case)) for case in cases])
+        if error is not None:
+            return self._broken(error, cases[0])
+        if any(value is None or value is ... or value is NotImplemented for value in given):
+            return self._unwritten()
+        try:
+            values = [_plain(value) for value in given]
+        except (TypeError, ValueError, RuntimeError):
+            return self._fails(f"returned {type(given[0]).__name__}, which is not numbers", hint=self.shapes)
+        right = [_plain(self.reference(*_copies(case))) for case in cases]
+        if not _all_same(values, right):
+            return self._explain(values, right, cases)
+        for look in (lambda: self._gradient(student, cases[0]), lambda: self._extreme(student)):
+            found = look()
+            if found is not None:
+                return found
+        return Result(self.function, True, "passed. Yours gives what ours gives.", convention=self.convention)
+
+    def _explain(self, values: list[Tensor], right: list[Tensor], cases: list[tuple]) -> Result:
+        """The mistake, or the two mistakes, that give the student's numbers."""
+        known = list(self.misconceptions)
+        for some in itertools.chain(((one,) for one in known), itertools.combinations(known, 2)):
+            switches = {key: value for one in some for key, value in one.switches.items()}
+            if len(switches) < sum(len(one.switches) for one in some):
+                continue                                             # two mistakes in the same place
+            if _all_same(values, [_attempt(self.wrong, case, switches) for case in cases]):
+                name = " and ".join(one.name for one in some)
+                return self._fails(name, name, " ".join(one.hint for one in some))
+        return self._unknown(values, right)
+
+    def _unknown(self, values: list[Tensor], right: list[Tensor]) -> Result:
+        """No mistake we know: say what can be said about the numbers."""
+        for yours, ours in zip(values, right, strict=True):
+            if yours.shape != ours.shape:
+                headline = f"returned shape {list(yours.shape)}, expected {list(ours.shape)}"
+                return self._fails(headline, hint=self.shapes)
+        if not all(value.isfinite().all() for value in values):
+            return self._fails("not finite", hint="Look for a logarithm of 0, an exponential of a large "
+                                                  "number or a division by 0.")
+        ratios = torch.cat([(a / b).flatten() for a, b in zip(values, right, strict=True)])
+        if ratios.isfinite().all() and (ratios - ratios[0]).abs().max() < TOLERANCE:
+            return self._fails(f"{ratios[0]:.4g} times the expected value, on every input",
+                               hint="A constant factor is missing or too many.")
+        gaps = torch.cat([(a - b).flatten() for a, b in zip(values, right, strict=True)])
+        if (gaps - gaps[0]).abs().max() < TOLERANCE:
+            return self._fails(f"off by {gaps[0]:+.4g}, on every input",
+                               hint="A constant term is missing or too many.")
+        yours, ours = values[0], right[0]
+        at = int((yours - ours).abs().argmax())
+        return self._fails("not the expected value, and no mistake that we know",
+                           hint=f"On the first input yours is {float(yours.flatten()[at]):.4f} where "
+                                f"{float(ours.flatten()[at]):.4f} is expected. Try B = 2 by hand.")
+
+    def _gradient(self, student: Callable, case: tuple) -> Result | None:
+        """None if the value carries the right gradient."""
+        if not self.differentiable:
+            return None
+        got, error = _tried(lambda: _gradients(student, case))
+        if error is not None:                                        # such as a change of an input in place
+            return self._fails("the value is right, the gradient cannot be taken", "no gradient",
+                               f"{type(error).__name__}: {error}. Change no input in place.")
+        if got is None:
+            return self._fails("the value is right, and it carries no gradient", "detached",
+                               "Nothing would be learned: look for .item(), .detach(), float() or no_grad.")
+        if not _all_same(got, _gradients(self.reference, case)):
+            return self._fails("the value is right, the gradient is not", "part of it is detached",
+                               "Part of the computation is cut off: look for .detach(), .data or no_grad.")
+        return None
+
+    def _extreme(self, student: Callable) -> Result | None:
+        """None if the function keeps its head on extreme inputs."""
+        if self.extreme is None:
+            return None
+        cases, what = self.extreme[0](), self.extreme[1]
+        values, error = _tried(lambda: [_plain(student(*_copies(case))) for case in cases])
+        if error is not None:
+            return self._broken(error, cases[0])
+        if not _all_same(values, [_plain(self.reference(*_copies(case))) for case in cases], tolerance=1e-2):
+            return self._fails(what.name, what.name, what.hint)
+        return None
+
+    def _broken(self, error: Exception, case: tuple) -> Result:
+        """The student's code raised."""
+        if isinstance(error, NotImplementedError) or "ellipsis" in str(error).lower():
+            return self._unwritten()
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if frame.filename != __file__ and "torch" not in frame.filename]
+        place = f" in line {own[-1].lineno}: {own[-1].line}" if own and own[-1].line else ""
+        got = ", ".join(str(list(x.shape)) if isinstance(x, Tensor) else str(x) for x in case)
+        return self._fails(f"it raised {type(error).__name__}: {error}",
+                           hint=f"It was called with {got}{place}. {self.shapes} Print shapes, line by line.")
+
+    def _unwritten(self) -> Result:
+        return Result(self.function, False, "not yet written", None,
+                      "Fill in the blank, run its cell again, then this one.", self.convention, written=False)
+
+    def _fails(self, headline: str, misconception: str | None = None, hint: str = "") -> Result:
+        return Result(self.function, False, headline, misconception, hint, self.convention)
+
+
+def generator(seed: int) -> torch.Generator:
+    """A seeded generator for a check's inputs."""
+    return torch.Generator().manual_seed(seed)
+
+
+def _tried(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    """What `work` gives, or what it raised: whatever a student's code raises is shown, not passed on."""
+    try:
+        return work(), None
+    except Exception as error:  # noqa: BLE001
+        return None, error
+
+
+def _copies(case: tuple, gradient: bool = False) -> tuple:
+    """The arguments again, so that no call sees what another did to them."""
+    return tuple(x.detach().clone().requires_grad_(gradient) if isinstance(x, Tensor) else x for x in case)
+
+
+def _plain(value: Any) -> Tensor:
+    """A result as a float64 tensor; [1] counts as a scalar."""
+    value = torch.as_tensor(value).detach().double().cpu()
+    return value.reshape(()) if value.numel() == 1 else value
+
+
+def _attempt(wrong: Callable, case: tuple, switches: dict[str, Any]) -> Tensor | None:
+    """What a mistake gives; None where it (two at once, perhaps) cannot be computed."""
+    try:
+        return _plain(wrong(*_copies(case), **switches))
+    except (RuntimeError, ValueError, IndexError):
+        return None
+
+
+def _all_same(left: Sequence[Tensor], right: Sequence[Tensor | None], tolerance: float = TOLERANCE) -> bool:
+    return all(b is not None and a.shape == b.shape
+               and torch.allclose(a, b, tolerance, tolerance, equal_nan=True)
+               for a, b in zip(left, right, strict=True))
+
+
+def _gradients(function: Callable, case: tuple) -> list[Tensor] | None:
+    """The gradient of the result's sum for each tensor argument; None if the result carries none."""
+    inputs = _copies(case, gradient=True)
+    leaves = [x for x in inputs if isinstance(x, Tensor)]
+    value = function(*inputs)
+    if not isinstance(value, Tensor) or not value.requires_grad:
+        return None
+    found = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
+    return [(torch.zeros_like(x) if g is None else g).double() for g, x in zip(found, leaves, strict=True)]

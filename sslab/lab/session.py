@@ -1,0 +1,321 @@
+"""The live lab without its front end: the same object is driven from a script, a test or the dashboard.
+
+    lab = Lab("simclr", "digits")
+    lab.start()
+    lab.set(temperature=0.1)               # takes effect at the next step
+    lab.join()
+    lab.history[-1]["loss"]
+"""
+
+import copy
+import threading
+import weakref
+from typing import Any
+
+import torch
+
+from sslab import datasets, encoders, objectives
+from sslab._names import choose
+from sslab.knobs import Knob
+from sslab.lab.projection import Layout, lay_out
+from sslab.lab.run import Run, running
+from sslab.lab.watch import Watcher
+from sslab.training import recipe
+from sslab.views import Augment
+from sslab.views.augment import PRESETS
+
+PATIENCE = 1.0                                                       # seconds that stop() waits for the running step
+GHOSTS = 3                                                           # earlier runs that are kept
+
+
+class Lab:
+    """A whole experiment: train in the background, turn knobs meanwhile, look at what forms or collapses.
+
+    Alone in a notebook cell it shows the dashboard; everything the dashboard does is also a method here.
+
+    Args:
+        objective: a name from `sslab.objectives.names()`, or an Objective of your own.
+        dataset: a name from `sslab.datasets.names()`, or a Dataset of your own.
+        encoder: a name from `sslab.encoders.names()`; an Objective of your own brings its own.
+        seed: of the weights, the batches and the images that are watched.
+        train_options: passed to `sslab.train`; what is left out is `sslab.training.recipe`'s.
+    Raises:
+        ValueError: no such objective, dataset or encoder.
+    """
+
+    def __init__(self, objective="simclr", dataset="digits", *, encoder: str = "conv", seed: int = 0,
+                 **train_options: Any) -> None:
+        self.seed, self.train_options = seed, train_options
+        self._encoder = choose(encoder, encoders.names(), "encoder")
+        self._own_objective = None if isinstance(objective, str) else copy.deepcopy(objective)
+        self._own_dataset = None if isinstance(dataset, str) else dataset
+        if isinstance(objective, str):
+            choose(objective, objectives.names(), "objective")
+        self.objective_name = objective if isinstance(objective, str) else objective.title
+        self.dataset_name = dataset if isinstance(dataset, str) else dataset.name
+        self.ghosts: list[dict[str, Any]] = []
+        self._controls: dict[Any, dict[str, float]] = {}
+        self._wanted: dict[str, Any] = {}                            # knobs that somebody set, for the runs to come
+        self.layout: Layout | None = None                            # the last UMAP
+        self._lock = threading.RLock()
+        self._finalizer = None
+        self.dashboard = None
+        self._make()
+
+    # ---- what a person does
+
+    def set(self, **knobs: Any) -> None:
+        """Change knobs, all of them or none; they take effect at the next step and stay for the runs to come.
+
+        Raises:
+            ValueError: no such knob, or a value outside of what it takes.
+        """
+        self.objective.set(**knobs)
+        self._wanted.update(knobs)
+        self._tell()
+
+    def start(self) -> None:
+        """Train, or go on after a pause. After a run that ended, begin a new one with fresh weights.
+
+        Raises:
+            RuntimeError: it is training already.
+        """
+        with self._lock:
+            if self.run.state == "running" and not self.run.pausing:
+                raise RuntimeError(f"Already training ({self._progress()}): pause, stop or reset it first.")
+            if not self.run.busy and self.run.state != "ready":
+                self.reset()
+            self.run.start()
+        self._tell()
+
+    def pause(self) -> None:
+        """Wait after the step that is running; `start()` goes on."""
+        self.run.pause()
+        self._tell()
+
+    def stop(self) -> None:
+        """End the run. Returns within a second; a longer step ends on its own, and its result is thrown away."""
+        with self._lock:
+            self._end()
+        self._tell()
+
+    def reset(self) -> None:
+        """Fresh weights, same knobs. The curves of the last run stay as a ghost."""
+        with self._lock:
+            self._end()
+            self._keep_ghost()
+            self._make()
+        self._tell()
+
+    def swap(self, objective: str | None = None, dataset: str | None = None) -> None:
+        """Another objective or dataset; encoder architecture, knobs of the views and ghosts stay.
+
+        Raises:
+            ValueError: no such objective or dataset; nothing is changed then.
+        """
+        if objective is not None:
+            choose(objective, self.objective_names(), "objective")
+        if dataset is not None:
+            choose(dataset, self.dataset_names(), "dataset")
+        with self._lock:
+            before = self.objective_name, self.dataset_name
+            self._end()
+            self._keep_ghost()
+            self.objective_name, self.dataset_name = objective or before[0], dataset or before[1]
+            try:
+                self._make()
+            except Exception:
+                self.objective_name, self.dataset_name = before
+                self._make()
+                raise
+        self._tell()
+
+    def umap(self) -> None:
+        """Lay the map of this moment out with UMAP, in a thread of its own; `layout` says how far it is.
+
+        Raises:
+            RuntimeError: there is no map yet, or UMAP is at work already.
+        """
+        picture = self.run.watcher.picture
+        if picture is None:
+            raise RuntimeError("There is no map yet: start the training first.")
+        if self.layout is not None and self.layout.progress < 1 and not self.layout.error:
+            raise RuntimeError("UMAP is at work already.")
+        me = weakref.ref(self)
+
+        def show(layout: Layout) -> None:
+            if (lab := me()) is not None:
+                lab.layout = layout
+                lab._tell()
+
+        lay_out(picture, self.seed, show)
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until the run ends, at most `timeout` seconds; True if it did.
+
+        Raises:
+            RuntimeError: the run ended with an error; the error is its cause.
+        """
+        run = self.run
+        if run.thread.ident is not None:
+            run.thread.join(timeout)
+        if run.error is not None:
+            raise RuntimeError(f"Training ended with {type(run.error).__name__}: {run.error}") from run.error
+        return not run.thread.is_alive()
+
+    # ---- what a person reads
+
+    @property
+    def objective(self):
+        """The objective that trains; `lab.objective.encoder` is what is learned."""
+        return self.run.objective
+
+    @property
+    def dataset(self):
+        return self.run.dataset
+
+    @property
+    def state(self) -> str:
+        """"ready", "running", "paused", "finished", "stopped" or "failed"."""
+        return self.run.state
+
+    @property
+    def error(self) -> Exception | None:
+        """What ended the run early, if anything did."""
+        return self.run.error
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One dict a step: step, loss, terms, knobs (the values it used), std, effective_rank, probe, seconds.
+
+        std is the features' standard deviation times sqrt(D), of what the loss saw: 1 spread evenly, 0 collapsed.
+        std, effective_rank and probe (accuracy with 10 labels a class) are None at steps that were not measured.
+        """
+        return list(self.run.rows)
+
+    @property
+    def controls(self) -> dict[str, float]:
+        """The probe's accuracy without pretraining: chance, raw pixels, random encoder."""
+        return dict(self.run.watcher.controls)
+
+    @property
+    def knobs(self) -> dict[str, Knob]:
+        """What can be set, as it is declared."""
+        return self.objective.knobs
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The knobs as they were last set."""
+        return {**self.objective.values(), **{k: v for k, v in self._wanted.items() if k in self.knobs}}
+
+    @property
+    def status(self) -> str:
+        """One plain sentence or two: how far it is, and what the gauges say."""
+        run, gauges = self.run, self.run.watcher.gauges
+        seen = f" {gauges.text}" if gauges else ""
+        others = running() - (run.state == "running")
+        crowd = " Another lab is training too: both are slower." if others and run.state == "running" else ""
+        where = f"{self.title} on {self.dataset_name}"
+        if run.state == "failed":
+            return f"Ended by an error at {self._progress()}: {type(run.error).__name__}: {run.error}"
+        if run.state == "ready":
+            return f"Ready: {where}. Press Start." if not self.ghosts else f"Ready again: {where}. Press Start."
+        if run.state == "running" and not run.rows:
+            return "Measuring the controls and getting ready." + crowd
+        if run.state == "running":
+            left = f", {1 / run.pace:.1f} steps a second, {_duration(run.left)} left" if run.pace else ""
+            return f"Training {where}: {self._progress()}{left}.{seen}{crowd}"
+        if run.state == "finished":
+            probe = run.watcher.probe
+            reached = f" Probe {100 * probe:.1f} %." if probe is not None else ""
+            return f"Finished {where}: {len(run.rows)} steps in {_duration(run.seconds)}.{reached}{seen}"
+        return f"{run.state.capitalize()} at {self._progress()}.{seen}"
+
+    @property
+    def title(self) -> str:
+        return self.objective.title
+
+    def objective_names(self) -> list[str]:
+        own = [] if self._own_objective is None else [self._own_objective.title]
+        return own + [name for name in objectives.names() if name not in own]
+
+    def dataset_names(self) -> list[str]:
+        own = [] if self._own_dataset is None else [self._own_dataset.name]
+        return own + [name for name in datasets.names() if name not in own]
+
+    def __repr__(self) -> str:
+        return f"Lab({self.objective_name!r}, {self.dataset_name!r}): {self.status}"
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any] | tuple[dict, dict]:
+        from sslab.lab.display import bundle                         # widgets and matplotlib load when they are shown
+        return bundle(self)
+
+    # ---- how it is made
+
+    def _make(self) -> None:
+        """A fresh run: ready, with new weights, the knobs as they were set."""
+        dataset = (self._own_dataset if self._own_dataset is not None and self.dataset_name == self._own_dataset.name
+                   else datasets.load(self.dataset_name))
+        objective = self._make_objective(dataset)
+        knobs = objective.knobs
+        objective.set(**{name: value for name, value in self._wanted.items() if name in knobs})
+        options = {"seed": self.seed, **self._recipe(dataset), **self.train_options}
+        key = self.dataset_name, type(objective.encoder).__name__, getattr(objective.encoder, "name", "")
+        watcher = Watcher(objective, dataset, self.seed, self._controls.setdefault(key, {}))
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        me = weakref.ref(self)
+        self.run = Run(objective, dataset, options, watcher, lambda: (lab := me()) and lab._tell())
+        self._finalizer = weakref.finalize(self, self.run.end)      # nobody holds the lab any more: end its thread
+
+    def _make_objective(self, dataset):
+        own = self._own_objective
+        if own is not None and self.objective_name == own.title:
+            return copy.deepcopy(own)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            encoder = encoders.create(self._encoder, dataset)
+            views = Augment.named(dataset.name if dataset.name in PRESETS else "folder")
+            options = {"classes": dataset.num_classes} if self.objective_name == "supervised" else {}
+            return objectives.create(self.objective_name, encoder, views=views, **options)
+
+    def _recipe(self, dataset) -> dict[str, Any]:
+        options = recipe(self.objective_name, self.dataset_name, len(dataset.train))
+        if "epochs" in self.train_options:
+            options.pop("steps", None)
+        return options
+
+    def _end(self) -> None:
+        run = self.run
+        if run.busy:
+            run.end()
+            if run.thread is not threading.current_thread():
+                run.thread.join(PATIENCE)
+            if run.busy:                                             # a long step: it ends without us
+                run.state = "stopped"
+
+    def _keep_ghost(self) -> None:
+        run = self.run
+        if not run.rows:
+            return
+        gauges = run.watcher.gauges
+        changed = {name: value for name, value in run.rows[-1]["knobs"].items()
+                   if value != run.objective.knobs[name].default and name not in run.objective.views.knobs}
+        self.ghosts = [*self.ghosts, {
+            "objective": self.objective_name, "dataset": self.dataset_name, "title": run.objective.title,
+            "knobs": run.rows[-1]["knobs"], "changed": changed, "history": list(run.rows),
+            "spectrum": None if gauges is None else gauges.spectrum}][-GHOSTS:]
+
+    def _progress(self) -> str:
+        run = self.run
+        return f"step {len(run.rows)}" + (f" of {run.total}" if run.total else "")
+
+    def _tell(self) -> None:
+        """Something is new: whoever shows this lab may send it. Called from any thread, never waits."""
+        if self.dashboard is not None:
+            self.dashboard.tell()
+
+
+def _duration(seconds: float) -> str:
+    seconds = round(seconds)
+    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60} s"

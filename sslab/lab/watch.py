@@ -1,0 +1,180 @@
+"""What is looked at while a model trains, and how often: as often as a share of the training time pays for.
+
+The gauges read what the loss saw (`Loss.projection`, else the embedding) in the training batch. The map and the
+online probe read `encoder(x)` of fixed images in eval mode.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sslab import evaluation
+from sslab.lab.projection import SteadyPCA
+
+SHOWN, TESTED = 600, 1000                                            # validation images: on the map, in the probe
+LABELS = 10                                                          # labelled images a class for the online probe
+ALONE = {"gauges": 0.005, "map": 0.0, "probe": 0.01}                 # shares of training time while nobody looks
+WATCHED = {"gauges": 0.01, "map": 0.06, "probe": 0.02}               # while somebody does; the rest is the browser's
+MEMORY = 20.0                                                        # seconds of training that a budget looks back on
+FASTEST = 0.1                                                        # seconds between two maps, at least
+PENALTY = 1e-2                                                       # of the online probe: nothing to choose it with
+
+
+class Budget:
+    """Says when the next look is affordable: looking stays under a share of the recent training time."""
+
+    def __init__(self) -> None:
+        self.cost = 0.0                                              # seconds, of the last look
+        self._trained = self._watched = 0.0
+
+    def trained(self, seconds: float) -> None:
+        keep = max(0.0, 1 - seconds / MEMORY)
+        self._trained = self._trained * keep + seconds
+        self._watched *= keep
+
+    def affords(self, share: float) -> bool:
+        return share > 0 and self._watched + self.cost <= share * self._trained
+
+    @contextmanager
+    def look(self):
+        start = time.perf_counter()
+        yield
+        self.cost = time.perf_counter() - start
+        self._watched += self.cost
+
+
+@dataclass(frozen=True)
+class Gauges:
+    """One reading. std is the mean feature's standard deviation times sqrt(D): 1 spread evenly, 0 collapsed."""
+
+    step: int
+    std: float
+    effective_rank: float
+    dimensions: int
+    spectrum: Tensor                                                 # singular values over the largest, descending
+    kind: str                                                        # as `sslab.evaluation.diagnose` names it
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One map: points [N, 2], the share of variance they show, and the features [N, D] it was made from."""
+
+    step: int
+    points: Tensor
+    explained: float
+    features: Tensor
+
+
+class Watcher:
+    """Looks at one run. `gauges`, `picture` and `probe` are the latest readings, replaced as a whole, never changed.
+
+    Args:
+        objective: its encoder is watched.
+        dataset: validation images for the map and the probe's accuracy, training images for the probe's labels.
+        seed: chooses the images.
+        controls: a dict kept by the caller, so that the controls are measured once for a dataset and encoder.
+    """
+
+    def __init__(self, objective, dataset, seed: int = 0, controls: dict[str, float] | None = None) -> None:
+        self.objective, self.dataset, self.seed = objective, dataset, seed
+        self.controls = {} if controls is None else controls
+        self.gauges: Gauges | None = None
+        self.picture: Picture | None = None
+        self.probe: float | None = None
+        self.watched = False                                         # is a front end looking?
+        self.budgets = {name: Budget() for name in ALONE}
+        self._pca = SteadyPCA()
+        self._seconds = self._last = 0.0
+        self._step = None
+        tested, taught = choose_images(dataset, seed)
+        self.shown = tested[:SHOWN]                                  # indices into validation
+        held, known = dataset.validation, dataset.train
+        self._images = torch.cat([held.images[tested], known.images[taught]])          # [T + L, C, H, W]
+        self._tested, self._taught = held.labels[tested], known.labels[taught]         # [T], [L]
+
+    def begin(self, stopped: Callable[[], bool]) -> None:
+        """Before the first step: the controls, and what the untrained encoder's map looks like."""
+        if not self.controls and len(self._taught):
+            self._measure_controls(stopped)
+        if not stopped():
+            with self.budgets["map"].look():
+                self._draw_map(0)
+
+    def look(self, step, row: dict[str, Any]) -> None:
+        """After a step: read what is affordable, and write it into the step's row of the history."""
+        share, self._step = WATCHED if self.watched else ALONE, step
+        for budget in self.budgets.values():
+            budget.trained(step.seconds - self._seconds)
+        self._seconds = step.seconds
+        if self.gauges is None or self.budgets["gauges"].affords(share["gauges"]):
+            self._measure(step, "gauges", lambda: self._read_gauges(row))
+        if len(self._taught) and self.budgets["probe"].affords(share["probe"]):
+            self._measure(step, "probe", lambda: self._read_probe(row))
+        elif self.budgets["map"].affords(share["map"]) and time.monotonic() - self._last > FASTEST:
+            self._measure(step, "map", lambda: self._draw_map(row["step"]))
+
+    def finish(self, row: dict[str, Any]) -> None:
+        """After the last step: the readings that stay."""
+        self._read_gauges(row)
+        self._read_probe(row)
+
+    def _measure(self, step, name: str, read: Callable[[], None]) -> None:
+        if step.loss.device.type == "cuda":                          # unfinished training is not watching
+            torch.cuda.synchronize(step.loss.device)
+        with self.budgets[name].look():
+            read()
+
+    def _read_gauges(self, row: dict[str, Any]) -> None:
+        z = (self._step.embedding if self._step.projection is None else self._step.projection).float()     # [B, D]
+        diagnosis = evaluation.diagnose(z)
+        spectrum = evaluation.singular_values(z).cpu()               # [min(B, D)]
+        std, rank = diagnosis.numbers["std"], diagnosis.numbers["effective_rank"]
+        self.gauges = Gauges(row["step"], std, rank, z.shape[1], spectrum / spectrum[0].clamp(min=1e-12),
+                             diagnosis.kind, diagnosis.text)
+        row["std"], row["effective_rank"] = std, rank
+
+    def _read_probe(self, row: dict[str, Any]) -> None:
+        """The map, and what the features are worth: one pass over the images for both."""
+        x = evaluation.features(self.objective.encoder, self._images)
+        self._draw_map(row["step"], x[:len(self.shown)])
+        self.probe = row["probe"] = self._accuracy(x)
+
+    def _draw_map(self, step: int, x: Tensor | None = None) -> None:
+        x = evaluation.features(self.objective.encoder, self._images[:len(self.shown)]) if x is None else x   # [N, D]
+        points, explained = self._pca(x)
+        self.picture = Picture(step, points, explained, x)
+        self._last = time.monotonic()
+
+    def _accuracy(self, x: Tensor) -> float | None:
+        """Of a linear probe with the few labels, on the tested images: features [T + L, D] of both."""
+        if not len(self._taught):
+            return None
+        count = len(self._tested)
+        known = self._tested >= 0
+        tested = x[:count][known], self._tested[known]
+        return evaluation.linear_probe((x[count:], self._taught), tested, tested, (PENALTY,), unlabelled=x).accuracy
+
+    def _measure_controls(self, stopped: Callable[[], bool]) -> None:
+        """The same few labels and the same images, without pretraining."""
+        measured = {"chance": 1 / self.dataset.num_classes,
+                    "raw pixels": self._accuracy(evaluation.raw_pixels(self._images))}
+        if not stopped():
+            untrained = evaluation.random_encoder(self.objective.encoder, self.dataset.train.images[:1024], self.seed)
+            self.controls.update(measured, **{"random encoder":
+                                              self._accuracy(evaluation.features(untrained, self._images))})
+
+
+def choose_images(dataset, seed: int) -> tuple[Tensor, Tensor]:
+    """Fixed images: indices into validation to look at, and into train, LABELS a class, to learn the probe from."""
+    generator = torch.Generator().manual_seed(seed)
+    tested = torch.randperm(len(dataset.validation), generator=generator)[:TESTED]
+    labels = dataset.train.labels
+    order = torch.randperm(len(labels), generator=generator)
+    taught = [order[labels[order] == label][:LABELS] for label in range(dataset.num_classes)]
+    return tested, torch.cat(taught) if len(taught) > 1 else order[:0]

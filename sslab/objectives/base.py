@@ -1,0 +1,96 @@
+"""The one contract: what every objective of the lab is, whatever it predicts."""
+
+import functools
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sslab._names import choose
+from sslab.knobs import Adjustable, Knob
+from sslab.views import Augment
+
+
+@dataclass
+class Loss:
+    """What one step computed.
+
+    total: scalar, with gradient. terms: scalars by name, for the plots. embedding: encoder output [B, D].
+    projection: what the loss saw, [B, P]; None where it works on the embedding. Collapse lives there.
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor] = field(default_factory=dict)
+    embedding: Tensor | None = None
+    projection: Tensor | None = None
+
+
+def full_precision(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Run a pure loss outside of autocast, half types raised to float32, float64 left alone."""
+
+    @functools.wraps(loss)
+    def run(*tensors: Any, **options: Any) -> Tensor:
+        raised = [t.float() if isinstance(t, Tensor) and t.dtype in (torch.float16, torch.bfloat16) else t
+                  for t in tensors]
+        device = next(t.device.type for t in tensors if isinstance(t, Tensor))
+        with torch.autocast(device, enabled=False):
+            return loss(*raised, **options)
+
+    return run
+
+
+class Objective(Adjustable, nn.Module):
+    """WHAT is learned. A subclass writes `make_views` and `forward`, and declares its knobs as class attributes.
+
+    Args:
+        encoder: what is kept; everything else is scaffolding. `encoder.dim` is its output width.
+        views: how pictures are changed; its knobs become knobs of the objective.
+        values: knobs to set from the start.
+    """
+
+    title = "Objective"
+    needs_labels = False                                             # True: make_views gets (images, labels)
+    views_per_image = 2                                              # for the rate in views/s
+
+    def __init__(self, encoder: nn.Module, views: Augment | None = None, **values: Any) -> None:
+        nn.Module.__init__(self)
+        self.encoder = encoder
+        self.views = Augment.named("none") if views is None else views
+        Adjustable.__init__(self, **values)
+
+    def make_views(self, batch: Any, generator: torch.Generator) -> Any:
+        """The pretext task: an unlabelled batch -> what `forward` takes."""
+        raise NotImplementedError
+
+    def forward(self, views: Any) -> Loss:
+        raise NotImplementedError
+
+    def after_step(self) -> None:
+        """Teachers, queues, centres: what moves without a gradient."""
+
+    def reference_levels(self) -> dict[str, float]:
+        """Lines for the loss plot: what chance and collapse score at the knobs and batch size in force."""
+        return {}
+
+    @property
+    def knobs(self) -> dict[str, Knob]:
+        return {**super().knobs, **self.views.knobs}
+
+    def values(self) -> dict[str, Any]:
+        return {**{name: getattr(self, name) for name in super().knobs}, **self.views.values()}
+
+    def set(self, **values: Any) -> None:
+        knobs = self.knobs
+        for name, value in values.items():                           # all or none: check before anything changes
+            knobs[choose(name, knobs, "knob")].check(value)
+        of_views = self.views.knobs
+        super().set(**{name: value for name, value in values.items() if name not in of_views})
+        self.views.set(**{name: value for name, value in values.items() if name in of_views})
+
+    @contextmanager
+    def step(self):
+        with super().step(), self.views.step():
+            yield

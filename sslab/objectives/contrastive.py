@@ -1,0 +1,95 @@
+"""Contrastive learning: tell the other view of the same picture from all the other pictures."""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sslab.encoders import projector
+from sslab.knobs import number, switch
+from sslab.objectives.base import Loss, Objective, full_precision
+from sslab.views import Augment
+
+
+@full_precision
+def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, mask_self: bool = True) -> Tensor:
+    """SimCLR's loss: each view must find its partner among the 2B - 1 other views of the batch.
+
+    Log(2B - 1) is chance, and what a collapsed encoder scores. Below it, partners are being found.
+
+    Args:
+        z1, z2: projections [B, D] of two views of the same B pictures, at any scale, normalised here.
+        temperature: above 0. Low: only the nearest negatives count. High: all count alike.
+        mask_self: False compares each view with itself too, a common mistake: the easiest "negative" of all.
+    Returns:
+        scalar: mean over both directions, 2B terms.
+    Raises:
+        ValueError: shapes differ or are not [B, D], or temperature is not above 0.
+    Source:
+        Chen et al. 2020, arXiv:2002.05709, equation 1 and algorithm 1.
+    """
+    _check_pairs(z1, z2, temperature)
+    z = F.normalize(torch.cat([z1, z2]), dim=1)                      # [2B, D]
+    similarity = z @ z.T / temperature                               # [2B, 2B]
+    if mask_self:
+        similarity = similarity.masked_fill(torch.eye(len(z), dtype=torch.bool, device=z.device), -math.inf)
+    partner = torch.arange(len(z), device=z.device).roll(len(z1))    # [2B]: B, B + 1, ..., 0, 1, ...
+    return F.cross_entropy(similarity, partner)
+
+
+@full_precision
+def attraction(z1: Tensor, z2: Tensor, temperature: float = 0.5) -> Tensor:
+    """The half of NT-Xent that pulls partners together: mean of -cos(z1, z2) / temperature, [B, D] each."""
+    return -F.cosine_similarity(z1, z2, dim=1).mean() / temperature
+
+
+def _check_pairs(z1: Tensor, z2: Tensor, temperature: float) -> None:
+    if z1.ndim != 2 or z1.shape != z2.shape:
+        raise ValueError(f"z1, z2: got shapes {list(z1.shape)} and {list(z2.shape)}, takes [B, D] twice")
+    if not temperature > 0:
+        raise ValueError(f"temperature: got {temperature}, takes a number above 0")
+
+
+class SimCLR(Objective):
+    """Two random views of each picture, one encoder, one projector, NT-Xent (Chen et al. 2020, arXiv:2002.05709)."""
+
+    title = "SimCLR"
+
+    temperature = number(0.5, 0.02, 5.0, log=True,
+                         help="Low: only the most similar other pictures push. High: all push alike.")
+    negatives = switch(True, help="Off: partners attract and nothing pushes. What is the easiest solution then?")
+    self_pairs_masked = switch(True, help="Off: every view is compared with itself too, a common bug.")
+    positives_shuffled = switch(False, help="On: the two views come from different pictures. Nothing to learn.")
+
+    def __init__(self, encoder: nn.Module, views: Augment | None = None, hidden: int = 256, outputs: int = 128,
+                 **values: Any) -> None:
+        super().__init__(encoder, views, **values)
+        self.projector = projector(encoder.dim, hidden, outputs)
+        self._batch = 2
+
+    def make_views(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Images [B, C, H, W] -> two views of each, [B, C, H, W] twice."""
+        twice = self.views(torch.cat([batch, batch]), generator)     # [2B, C, H, W]
+        first, second = twice.chunk(2)
+        if self.positives_shuffled:
+            second = second.roll(1, dims=0)                          # everybody's partner is a stranger
+        return first, second
+
+    def forward(self, views: tuple[Tensor, Tensor]) -> Loss:
+        self._batch = len(views[0])
+        h = self.encoder(torch.cat(views))                           # [2B, D]
+        z = self.projector(h)                                        # [2B, P]
+        z1, z2 = z.chunk(2)
+        pull = attraction(z1, z2, self.temperature)
+        if not self.negatives:
+            return Loss(pull, {"attraction": pull}, h, z)
+        total = nt_xent(z1, z2, self.temperature, mask_self=self.self_pairs_masked)
+        return Loss(total, {"attraction": pull, "repulsion": total - pull}, h, z)
+
+    def reference_levels(self) -> dict[str, float]:
+        if not self.negatives:
+            return {"collapsed": -1 / self.temperature}
+        level = math.log(2 * self._batch - self.self_pairs_masked)
+        return {"chance = collapsed": level}

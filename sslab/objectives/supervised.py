@@ -1,0 +1,41 @@
+"""The baseline: labels, cross-entropy, the same views."""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sslab.objectives.base import Loss, Objective
+from sslab.views import Augment
+
+
+class Supervised(Objective):
+    """Classify views of labelled pictures; its linear layer is `head`.
+
+    Args:
+        classes: how many classes there are; labels run from 0 to classes - 1.
+    """
+
+    title = "Supervised"
+    needs_labels = True
+    views_per_image = 1
+
+    def __init__(self, encoder: nn.Module, views: Augment | None = None, classes: int = 10, **values: Any) -> None:
+        super().__init__(encoder, views, **values)
+        self.head = nn.Linear(encoder.dim, classes)
+
+    def make_views(self, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(images [B, C, H, W], labels [B]) -> (views [B, C, H, W], labels [B])."""
+        images, labels = batch
+        return self.views(images, generator), labels
+
+    def forward(self, views: tuple[Tensor, Tensor]) -> Loss:
+        images, labels = views
+        h = self.encoder(images)                                     # [B, D]
+        total = F.cross_entropy(self.head(h).float(), labels)
+        return Loss(total, {}, h)
+
+    def reference_levels(self) -> dict[str, float]:
+        return {"chance": math.log(self.head.out_features)}

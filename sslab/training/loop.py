@@ -1,0 +1,204 @@
+"""The training loop, as a generator: a notebook cell, the dashboard's thread, the CLI and a test all iterate it."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sslab._names import choose
+from sslab.objectives import Objective
+from sslab.training import checkpoint as checkpoints
+from sslab.training.devices import Precision, autocast, choose_precision, limit_threads, pick_device, place
+
+_ORDER, _VIEWS, _GLOBAL = range(3)                                   # what a seed is for
+
+
+@dataclass
+class Step:
+    """One step of training, just taken. Tensors are detached and stay on the device until somebody reads them."""
+
+    index: int                                                       # 0, 1, ...
+    total: int                                                       # steps planned
+    loss: Tensor                                                     # scalar
+    terms: dict[str, Tensor]
+    embedding: Tensor                                                # [B, D]
+    projection: Tensor | None                                        # [B, P]
+    seconds: float                                                   # training only, what the reader of steps does left out
+    views_per_second: float
+    learning_rate: float
+    knobs: dict[str, Any]                                            # the values this step used
+
+
+def train(objective: Objective, dataset, *, epochs: float = 10, steps: int | None = None, batch_size: int = 512,
+          seed: int = 0, learning_rate: float = 2e-3, weight_decay: float = 1e-4, warmup: float = 0.1,
+          precision: str | Precision = "auto", device: torch.device | str | None = None,
+          checkpoint: str | Path | None = None, checkpoint_every: int = 100, resume: bool = False) -> Iterator[Step]:
+    """Train an objective on a dataset's training images, a step at a time: `for step in train(...)`.
+
+    Everything random comes from (seed, step), so the same call gives the same weights, and a resumed run the same
+    as an uninterrupted one. Closing the generator ends the run; with `checkpoint`, its state is saved then.
+
+    Args:
+        objective: changed in place; also its knobs may change while it trains, from any thread.
+        dataset: anything whose `train` has `images` (uint8 [N, C, H, W]), and `labels` [N] if the objective needs
+            them. With labels a small N is repeated until a batch is full: each copy gets views of its own.
+        epochs: passes over the images; the last incomplete batch of each is left out.
+        steps: how many steps, in place of `epochs`.
+        learning_rate: AdamW's, at the peak: linear warm-up over the share `warmup` of the steps, then a cosine to 0.
+        weight_decay: on matrices and filters only, not on norms and biases.
+        precision: "auto" measures what is fastest here; "float32", "bf16", or a Precision.
+        checkpoint: a file to write every `checkpoint_every` steps and at the end.
+        resume: go on from `checkpoint` if it is there.
+    Raises:
+        ValueError: an argument is out of its range, or `resume` finds a run with other settings.
+        FileExistsError: `checkpoint` is there already and `resume` is not set.
+        FloatingPointError: the loss became NaN or infinite; the message names step, term and knobs.
+    Source:
+        AdamW: arXiv:1711.05101. Warm-up and cosine: arXiv:1706.02677, arXiv:1608.03983.
+    """
+    _positive(batch_size=batch_size, learning_rate=learning_rate, epochs=epochs, checkpoint_every=checkpoint_every)
+    if not 0 <= warmup < 1:
+        raise ValueError(f"warmup: got {warmup}, takes a share of the steps from 0 to below 1")
+    if steps is not None:
+        _positive(steps=steps)
+    if isinstance(precision, str):
+        choose(precision, ("auto", "float32", "bf16"), "precision")
+    data = dataset.train
+    count = len(data.images)
+    repeats = math.ceil(batch_size / count) if objective.needs_labels and count else 1
+    if count * repeats < batch_size:
+        raise ValueError(f"batch_size: got {batch_size}, takes at most the number of training images ({count})")
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and path.exists() and not resume:
+        raise FileExistsError(f"checkpoint: {path} exists; pass resume=True to go on from it, or another path")
+    batches = count * repeats // batch_size                          # an epoch
+    total = steps or max(1, round(epochs * batches))
+    run = {"objective": type(objective).__name__, "images": count, "batch_size": batch_size, "seed": seed, "steps": total,
+           "learning_rate": learning_rate, "weight_decay": weight_decay, "warmup": warmup}
+    return _run(objective, data, run, repeats, precision, torch.device(device or pick_device()), path,
+                checkpoint_every)
+
+
+def _run(objective, data, run, repeats, precision, device, path, every) -> Iterator[Step]:
+    header, tensors, first, earlier = None, None, 0, 0.0
+    threads = limit_threads()
+    if path is not None and path.exists():
+        tensors, header = checkpoints.read(path)
+        for name, value in run.items():
+            if header["run"][name] != value:
+                raise ValueError(f"{name}: got {value!r}, but {path} was trained with {header['run'][name]!r}")
+        precision, first, earlier = Precision(**header["precision"]), header["step"], header["seconds"]
+        if header["threads"] != threads:                             # sums in another order are other sums
+            torch.set_num_threads(header["threads"])
+    images = data.images.to(device)
+    labels = data.labels.to(device) if objective.needs_labels else None
+    if precision == "auto":
+        precision = choose_precision(objective.encoder, images[: run["batch_size"]], device)
+    elif isinstance(precision, str):
+        precision = Precision(precision, channels_last=precision == "bf16")
+    place(objective, device, precision).train()
+    optimizer = torch.optim.AdamW(_groups(objective, run["weight_decay"]), lr=run["learning_rate"],
+                                  fused=device.type in ("cuda", "cpu"))
+    if header is not None:
+        checkpoints.restore(tensors, objective, optimizer)
+        objective.set(**header["knobs"])
+    guard, order, seconds, done = _NaNGuard(device), None, earlier, first
+    try:
+        for index in range(first, run["steps"]):
+            start = time.perf_counter()
+            epoch, batch = divmod(index, len(images) * repeats // run["batch_size"])
+            if order is None or batch == 0:
+                order = _order(len(images), repeats, run["seed"], epoch).to(device)
+            rows = order[batch * run["batch_size"]:(batch + 1) * run["batch_size"]]
+            rate = _schedule(index, run)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            with objective.step(), torch.random.fork_rng(devices=[]):
+                torch.manual_seed(_seed(run["seed"], _GLOBAL, index))    # for dropout and the like
+                knobs = objective.values()
+                generator = torch.Generator().manual_seed(_seed(run["seed"], _VIEWS, index))
+                views = objective.make_views(images[rows] if labels is None else (images[rows], labels[rows]), generator)
+                with autocast(device, precision):
+                    loss = objective(views)
+                guard.see(index, loss, knobs)
+                loss.total.backward()
+                optimizer.step()
+                optimizer.zero_grad()
+                objective.after_step()
+            done = index + 1
+            elapsed = time.perf_counter() - start
+            seconds += elapsed
+            if path is not None and (done % every == 0 or done == run["steps"]):
+                _save(path, objective, optimizer, run, done, seconds, precision, guard)
+            yield Step(index, run["steps"], loss.total.detach(), {k: v.detach() for k, v in loss.terms.items()},
+                       loss.embedding.detach(), None if loss.projection is None else loss.projection.detach(),
+                       seconds, run["batch_size"] * objective.views_per_image / elapsed, rate, knobs)
+        guard.check()
+    except GeneratorExit:                                            # the reader closed us: keep what was learned
+        if path is not None and done > first and done < run["steps"] and done % every:
+            _save(path, objective, optimizer, run, done, seconds, precision, guard)
+        raise
+
+
+def _save(path, objective, optimizer, run, done, seconds, precision, guard) -> None:
+    guard.check()
+    checkpoints.save(path, objective, optimizer, {
+        "run": run, "step": done, "seconds": seconds, "knobs": objective.values(), "threads": torch.get_num_threads(),
+        "precision": {"name": precision.name, "channels_last": precision.channels_last}})
+
+
+class _NaNGuard:
+    """Looks for NaN and infinity without making a GPU wait: flags stay there and are read every 20 steps."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.every, self.seen = (1 if device.type == "cpu" else 20), []
+
+    def see(self, index: int, loss, knobs: dict[str, Any]) -> None:
+        values = {"loss": loss.total, **loss.terms}
+        flags = torch.stack([v.detach().float().isfinite() for v in values.values()])
+        self.seen.append((index, list(values), flags, knobs))
+        if len(self.seen) >= self.every:
+            self.check()
+
+    def check(self) -> None:
+        seen, self.seen = self.seen, []
+        for index, names, flags, knobs in seen:
+            if not flags.all():
+                bad = [name for name, fine in zip(names, flags.tolist(), strict=True) if not fine]
+                settings = ", ".join(f"{name}={value}" for name, value in knobs.items())
+                raise FloatingPointError(f"step {index}: {', '.join(bad)} is NaN or infinite, with {settings}")
+
+
+def _groups(objective: nn.Module, weight_decay: float) -> list[dict]:
+    parameters = [p for p in objective.parameters() if p.requires_grad]
+    return [{"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}]
+
+
+def _schedule(index: int, run: dict) -> float:
+    warm = max(1, round(run["warmup"] * run["steps"]))
+    if index < warm:
+        return run["learning_rate"] * (index + 1) / warm
+    return run["learning_rate"] * 0.5 * (1 + math.cos(math.pi * (index - warm) / max(1, run["steps"] - warm)))
+
+
+def _seed(seed: int, purpose: int, index: int) -> int:
+    """One 32-bit number of three: torch's CPU generator looks at the low 32 bits only, so they must be mixed."""
+    return int(np.random.SeedSequence((seed, purpose, index)).generate_state(1)[0])
+
+
+def _order(count: int, repeats: int, seed: int, epoch: int) -> Tensor:
+    generator = torch.Generator().manual_seed(_seed(seed, _ORDER, epoch))
+    return torch.cat([torch.randperm(count, generator=generator) for _ in range(repeats)])
+
+
+def _positive(**values: float) -> None:
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise ValueError(f"{name}: got {value!r}, takes a number above 0")

@@ -1,0 +1,20 @@
+"""How long and how fast each objective trains on each dataset, chosen on validation images."""
+
+from sslab.modes import by_mode
+
+
+def recipe(objective: str, dataset: str, images: int | None = None, share: float = 1.0) -> dict:
+    """Keyword arguments for `train` in the mode in force.
+
+    Args:
+        objective, dataset: their names.
+        images: how many training images there are, where that may be fewer than a batch.
+        share: of the usual number of steps; 0.25 for a quick look.
+    Raises:
+        ValueError: `share` is not above 0.
+    """
+    if not share > 0:
+        raise ValueError(f"share: got {share}, takes a number above 0")
+    batch = by_mode(64, 512)
+    steps = max(3, round(share * by_mode(6, 300, 8000)))
+    return {"steps": steps, "batch_size": min(batch, images) if images else batch, "learning_rate": 2e-3}

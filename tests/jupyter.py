@@ -1,0 +1,79 @@
+"""A real JupyterLab and a notebook in a real browser, for the browser test and the dashboard's benchmark."""
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+KERNEL_IDLE = "() => document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset?.status === 'idle'"
+
+
+@contextlib.contextmanager
+def jupyterlab(folder: Path, **environment: str):
+    """JupyterLab on a free port of this machine with a token, serving `folder`; yields notebook name -> address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    token, home = secrets.token_hex(16), folder / ".jupyter"
+    folders = {f"JUPYTER_{name}_DIR": str(home / name) for name in ("CONFIG", "RUNTIME")}
+    folders |= {f"JUPYTERLAB_{name}_DIR": str(home / name) for name in ("SETTINGS", "WORKSPACES")}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    words = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.root_dir={folder}",
+             f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}",
+             "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    home.mkdir()
+    with open(home / "log", "w") as log:
+        server = subprocess.Popen(words, stdout=log, stderr=log,
+                                  env={**os.environ, **folders, "PYTHONPATH": path, **environment})
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/api?token={token}", server, home / "log")
+            yield lambda notebook: f"http://127.0.0.1:{port}/lab/tree/{notebook}?token={token}"
+        finally:
+            server.terminate()
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _wait_for(url: str, server: subprocess.Popen, log: Path, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        time.sleep(0.2)
+    raise RuntimeError(f"JupyterLab did not answer:\n{log.read_text()}")
+
+
+def write_notebook(path: Path, *cells: str) -> None:
+    """A notebook of code cells."""
+    path.write_text(json.dumps({
+        "nbformat": 4, "nbformat_minor": 5, "cells": [
+            {"cell_type": "code", "id": f"cell{index}", "metadata": {}, "source": source, "outputs": [],
+             "execution_count": None} for index, source in enumerate(cells)],
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}}))
+
+
+def open_notebook(page, address: str) -> None:
+    """Load it, and wait until its kernel is ready."""
+    page.goto(address)
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+    page.wait_for_function(KERNEL_IDLE, timeout=60_000)
+
+
+def run_cell(page, index: int, wait: float | None = 60) -> None:
+    """Run one cell; waits until the kernel is idle again, at most `wait` seconds, or not at all."""
+    page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    if wait is not None:
+        page.wait_for_timeout(300)
+        page.wait_for_function(KERNEL_IDLE, timeout=wait * 1000)
