@@ -8,6 +8,7 @@ the fifth step to the last, so what was spent on watching counts; start-up (the 
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -20,20 +21,27 @@ from conftest import chromium_path  # noqa: E402
 from jupyter import jupyterlab, open_notebook, run_cell, write_notebook  # noqa: E402
 
 SETUP = """
-import time, json, sslab.lab.run as lab_run
-from pathlib import Path
+import time, json, os, psutil, sslab.lab.run as lab_run
 from sslab.lab import Lab
-times, train = [], lab_run.train
+times, used, train = [], [], lab_run.train
+def cpu():
+    total = 0
+    for process in psutil.Process(int(os.environ["BENCHMARK"])).children(recursive=True):
+        try: total += sum(process.cpu_times()[:2])
+        except psutil.Error: pass
+    return total
 def timed(objective, *args, **options):
-    times.clear()
+    times.clear(); used.clear()
     for step in train(objective, *args, **options):
         times.append(time.perf_counter())
+        if len(times) in (5, step.total): used.append(cpu())
         yield step
 lab_run.train = timed
-def note(kind, frames=0):
-    seconds = times[-1] - times[4]
+def note(kind):
+    views = (len(times) - 5) * 1024
     with open("rates.jsonl", "a") as file:
-        print(json.dumps({"kind": kind, "rate": (len(times) - 5) * 1024 / seconds, "seconds": seconds}), file=file)
+        print(json.dumps({"kind": kind, "rate": views / (times[-1] - times[4]),
+                          "cpu": 1000 * (used[1] - used[0]) / views}), file=file)
 def fresh():
     return Lab("simclr", "digits", steps=STEPS, precision="float32")
 """.strip()
@@ -47,8 +55,8 @@ SHOWN = "lab = fresh(); lab"
 NOTE = 'lab.join(); note("lab in a browser")'
 
 
-def measure(rounds: int, steps: int) -> tuple[dict[str, list[float]], list[float], list[float]]:
-    """Views/s of each kind, and for each round in a browser: pictures of the map, and messages, a second."""
+def measure(rounds: int, steps: int) -> tuple[dict[str, list[dict]], list[float], list[float]]:
+    """Rates of each kind, and for each round in a browser: pictures of the map, and messages, a second."""
     from playwright.sync_api import sync_playwright
 
     pictures, messages = [], []
@@ -56,7 +64,7 @@ def measure(rounds: int, steps: int) -> tuple[dict[str, list[float]], list[float
         folder = Path(folder)
         write_notebook(folder / "bench.ipynb", SETUP.replace("STEPS", str(steps)), BARE, ALONE, SHOWN, NOTE)
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=["--no-sandbox", "--disable-gpu"])
-        with jupyterlab(folder, SSLAB_MODE="class") as address:
+        with jupyterlab(folder, SSLAB_MODE="class", BENCHMARK=str(os.getpid())) as address:
             page = browser.new_page(viewport={"width": 1500, "height": 1000})
             open_notebook(page, address("bench.ipynb"))
             run_cell(page, 0)
@@ -65,11 +73,9 @@ def measure(rounds: int, steps: int) -> tuple[dict[str, list[float]], list[float
                 run_cell(page, 2, wait=300)
                 run_cell(page, 3)
                 view = "document.querySelector('.sslab-lab').sslab"
-                page.wait_for_function(f"() => document.querySelector('.sslab-lab') && {view}.known", timeout=30_000)
                 page.locator(".sslab-lab").scroll_into_view_if_needed()
+                page.wait_for_function(f"() => {view}.known", timeout=30_000)
                 page.click(".sslab-lab [name=start]")
-                page.wait_for_timeout(6000); page.screenshot(path="/tmp/sslab/dbg.png")
-                print(page.evaluate(f"[{view}.state,{view}.rows.length,{view}.active,{view}.answered, {view}.$('.sentence').textContent, document.querySelectorAll('.sslab-lab').length]"))
                 page.wait_for_function(f"() => {view}.rows.length > 4", timeout=60_000, polling=250)
                 before = page.evaluate(f"[performance.now(), {view}.map.drawn, {view}.answered]")
                 page.wait_for_function(f"() => {view}.state === 'finished'", timeout=300_000, polling=250)
@@ -80,11 +86,11 @@ def measure(rounds: int, steps: int) -> tuple[dict[str, list[float]], list[float
                 run_cell(page, 4)
                 run_cell(page, 0)                                    # no lab is on the page while the others run
         browser.close()
-        rates: dict[str, list[float]] = {}
+        found: dict[str, list[dict]] = {}
         for line in (folder / "rates.jsonl").read_text().splitlines():
             entry = json.loads(line)
-            rates.setdefault(entry["kind"], []).append(entry["rate"])
-    return rates, pictures, messages
+            found.setdefault(entry["kind"], []).append(entry)
+    return found, pictures, messages
 
 
 def main() -> None:
@@ -92,12 +98,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=30)
     arguments = parser.parse_args()
-    rates, pictures, messages = measure(arguments.rounds, arguments.steps)
-    bare = rates["no lab"]
-    for kind, found in rates.items():
-        costs = [100 * (1 - rate / base) for rate, base in zip(found, bare, strict=True)]
-        print(f"{kind:26s} {statistics.median(found):7.0f} views/s   cost {statistics.median(costs):5.1f} %   "
-              f"rounds: {', '.join(f'{cost:.1f}' for cost in costs)}")
+    found, pictures, messages = measure(arguments.rounds, arguments.steps)
+    bare = found["no lab"]
+    for kind, entries in found.items():
+        costs = [100 * (1 - entry["rate"] / base["rate"]) for entry, base in zip(entries, bare, strict=True)]
+        more = [100 * (1 - base["cpu"] / entry["cpu"]) for entry, base in zip(entries, bare, strict=True)]
+        print(f"{kind:24s} {statistics.median(e['rate'] for e in entries):6.0f} views/s, cost {statistics.median(costs):5.1f} % "
+              f"({', '.join(f'{cost:.0f}' for cost in costs)}); "
+              f"{statistics.median(e['cpu'] for e in entries):.3f} CPU seconds for 1,000 views, share {statistics.median(more):5.1f} % "
+              f"({', '.join(f'{share:.0f}' for share in more)})")
     print(f"map pictures/s {statistics.median(pictures):.1f}, messages/s {statistics.median(messages):.1f}")
 
 

@@ -190,10 +190,16 @@ def decoded(name: str, content: bytes) -> np.ndarray | list:
     return np.array(Image.open(io.BytesIO(content)))
 
 
-def write_checksums() -> None:
-    files = sorted(path for end in ("png", "npy", "webp", "gz") for path in HERE.glob(f"*.{end}"))
-    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
-    (HERE / "SHA256SUMS").write_text("".join(lines), encoding="ascii", newline="\n")
+def write(files: dict[str, bytes]) -> None:
+    """Replace these files and their lines in SHA256SUMS; the others' lines stay, right or wrong."""
+    path = HERE / "SHA256SUMS"
+    lines = path.read_text(encoding="ascii").splitlines() if path.is_file() else []
+    sums = {name: digest for digest, name in map(str.split, lines)}
+    for name, content in files.items():
+        (HERE / name).write_bytes(content)
+        sums[name] = hashlib.sha256(content).hexdigest()
+    text = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
+    path.write_text(text, encoding="ascii", newline="\n")
 
 
 def main() -> None:
@@ -210,10 +216,8 @@ def main() -> None:
             files = makers[dataset](Path(work))
         for name, content in files.items():
             print(f"{name}: {compare(name, content)}")
-            if options.write:
-                (HERE / name).write_bytes(content)
-    if options.write:
-        write_checksums()
+        if options.write:
+            write(files)
 
 
 if __name__ == "__main__":

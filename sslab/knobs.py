@@ -88,6 +88,12 @@ class Adjustable:
         self.__dict__.update(_values={}, _waiting={}, _stepping=False, _lock=threading.RLock())
         self.set(**values)
 
+    def __getstate__(self) -> dict[str, Any]:                        # a lock cannot be copied; a copy gets its own
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.RLock())
+
     @property
     def knobs(self) -> dict[str, Knob]:
         found = {}

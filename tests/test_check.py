@@ -174,6 +174,29 @@ WRONG_INDEX = {
 }
 
 
+
+
+def pushed(s, t, dim=1, fill=-math.inf):
+    return (s / t).masked_fill(torch.eye(len(s), dtype=torch.bool), fill).softmax(dim)
+
+
+WRONG_PUSH = {
+    "self-pairs are not masked": lambda s, t: (s / t).softmax(1),
+    "self-pairs are masked with 0": lambda s, t: pushed(s, t, fill=0.0),
+    "self-pairs are masked after the softmax": lambda s, t: (s / t).softmax(1) * (1 - torch.eye(len(s))),
+    "temperature multiplies": lambda s, t: pushed(s, 1 / t),
+    "temperature is not used": lambda s, t: pushed(s, 1.0),
+    "the softmax goes over the columns": lambda s, t: pushed(s, t, dim=0),
+    "weights are not normalised": lambda s, t: (s / t).exp() * (1 - torch.eye(len(s))),
+    "logarithms are returned": lambda s, t: pushed(s, t).log(),
+}
+
+
+def loop_push(s, t):
+    rows = [[math.exp(s[i, k] / t) if i != k else 0.0 for k in range(len(s))] for i in range(len(s))]
+    return [[value / sum(row) for value in row] for row in rows]
+
+
 def vote(order, labels):
     return torch.mode(labels[order], dim=1).values
 
@@ -227,6 +250,12 @@ RIGHT = {
         lambda b: np.roll(np.arange(2 * b), b),
         lambda b: (torch.arange(2 * b) + b).remainder(2 * b),
     ],
+    "push_weights": [
+        pushed,
+        loop_push,
+        lambda s, t: (e := (s / t).exp() * (1 - torch.eye(len(s)))) / e.sum(1, keepdim=True),
+        lambda s, t: (s / t - torch.diag(torch.full((len(s),), 1e9))).softmax(1),
+    ],
     "knn_predict": [
         lambda x, y, q, k: vote((F.normalize(q) @ F.normalize(x).T).topk(k)[1], y),
         lambda x, y, q, k: vote(torch.cdist(F.normalize(q), F.normalize(x)).argsort(1)[:, :k], y),
@@ -246,6 +275,7 @@ WRONG = {
     "nt_xent": WRONG_NT_XENT,
     "cosine_similarity_matrix": WRONG_COSINE,
     "positive_index": WRONG_INDEX,
+    "push_weights": WRONG_PUSH,
     "knn_predict": WRONG_KNN,
     "effective_rank": WRONG_RANK,
 }

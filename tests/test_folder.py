@@ -44,7 +44,8 @@ def test_classes_are_the_first_folders(tmp_path):
     data = load(tmp_path)
     assert data.class_names == ("cats", "dogs") and data.labels.tolist() == [0] * 5 + [1] * 4
     assert data.images.shape == (9, 3, 32, 32) and data.images.dtype == torch.uint8
-    assert data.labels.dtype == torch.int64 and data.skipped == [] and "4 to 5 pictures a class" in data.card.notes
+    assert data.labels.dtype == torch.int64 and data.skipped == []
+    assert "4 to 5 pictures a class" in data.card.notes
     assert sorted(torch.cat(list(data.splits.values())).tolist()) == list(range(9))
 
 
@@ -52,7 +53,7 @@ def test_without_subfolders_there_are_no_labels(tmp_path):
     fill(tmp_path, 5)
     data = load(tmp_path, size=8)
     assert data.class_names == () and data.num_classes == 0 and data.labels.tolist() == [-1] * 5
-    for index in range(5):                                                          # in the order of their names
+    for index in range(5):                                                       # in the order of their names
         assert np.array_equal(pixels(data, index), np.asarray(picture(index, 8, 8)))
     assert "no labels" in repr(data) and "data:image/png" in data._repr_html_()
 
@@ -97,7 +98,9 @@ def test_the_shorter_side_is_resized_and_the_middle_kept(tmp_path):
     data = load(tmp_path, size=24)
     assert len(data) == 4
     for index, (size, resized, box) in enumerate((
-        ((100, 60), (40, 24), (8, 0, 32, 24)), ((48, 160), (24, 80), (0, 28, 24, 52)), ((5, 5), (24, 24), None),
+        ((100, 60), (40, 24), (8, 0, 32, 24)),
+        ((48, 160), (24, 80), (0, 28, 24, 52)),
+        ((5, 5), (24, 24), None),
     )):  # fmt: skip
         expected = picture(index + 1, *size).resize(resized, Image.Resampling.BICUBIC).crop(box)
         assert np.abs(pixels(data, index).astype(int) - np.asarray(expected)).max() <= 1
@@ -105,7 +108,7 @@ def test_the_shorter_side_is_resized_and_the_middle_kept(tmp_path):
 
 def test_resizing_is_antialiased(tmp_path):
     stripes = np.zeros((256, 256), np.uint8)
-    stripes[:, ::2] = 255                                                           # aliases to black or white
+    stripes[:, ::2] = 255                                                          # aliases to black or white
     Image.fromarray(stripes).save(tmp_path / "a.png")
     Image.fromarray(stripes).save(tmp_path / "b.jpg", quality=95)
     data = load(tmp_path, size=16)
@@ -140,7 +143,7 @@ def animation(path):
 
 
 def turned(path):
-    """Stored lying: what is red on the left as stored is at the top when turned as EXIF orientation 6 says."""
+    """Stored lying: what is red on the left as stored is at the top once turned as EXIF (6) says."""
     image = Image.new("RGB", (16, 16), "white")
     image.paste("red", (0, 0, 8, 16))
     exif = Image.Exif()
@@ -150,6 +153,10 @@ def turned(path):
 
 def sixteen_bits(path):
     Image.fromarray(np.full((16, 16), 51_400, np.uint16)).save(path)                # 200 and 200/256
+
+
+def floats(path):
+    Image.fromarray(np.repeat(np.float32([-3, 9]), 128).reshape(16, 16)).save(path)
 
 
 RED, WHITE, GREY = (255, 0, 0), (255, 255, 255), (200, 200, 200)
@@ -170,8 +177,7 @@ RED, WHITE, GREY = (255, 0, 0), (255, 255, 255), (200, 200, 200)
     ("bits.png", lambda path: Image.new("1", (16, 16), 1).save(path), WHITE, WHITE),
     ("turned.jpg", turned, RED, WHITE),
     ("turned.png", turned, RED, WHITE),
-    ("floats.tiff", lambda path: Image.fromarray(np.repeat(np.float32([-3, 9]), 128).reshape(16, 16)).save(path),
-     (0, 0, 0), WHITE),
+    ("floats.tiff", floats, (0, 0, 0), WHITE),
     ("wrong_ending.txt", lambda path: Image.new("RGB", (16, 16), "red").save(path, "PNG"), RED, RED),
 ])  # fmt: skip
 def test_modes(tmp_path, name, save, upper_left, lower_right):
@@ -201,7 +207,8 @@ def test_unreadable_files_are_listed_and_not_fatal(tmp_path):
     assert len(data) == 5
     reasons = dict(data.skipped)
     assert list(reasons) == ["cut.jpg", "cut.png", "empty.png", "header.png", "notes.txt"]
-    assert reasons["empty.png"] == "an empty file" and reasons["notes.txt"] == "not a picture that Pillow can read"
+    assert reasons["empty.png"] == "an empty file"
+    assert reasons["notes.txt"] == "not a picture that Pillow can read"
     assert "truncated" in reasons["cut.jpg"] and all(reasons.values())
     assert "5 files skipped" in repr(data)
 
@@ -214,7 +221,7 @@ def test_refused(tmp_path):
     (tmp_path / "file.txt").write_text("x")
     with pytest.raises(ValueError, match="which is a file"):
         datasets.load(f"folder:{tmp_path}/file.txt")
-    with pytest.raises(ValueError, match=r"without pictures: none of 1 files can be read \(file.txt: not a picture"):
+    with pytest.raises(ValueError, match=r"without pictures: none of 1 files can be read \(file.txt: not"):
         datasets.load(f"folder:{tmp_path}")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="without pictures: it is empty"):

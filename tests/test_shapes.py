@@ -18,8 +18,9 @@ def data():
 
 def plain(shape, size=9.0, x=16.0, y=16.0, rotation=0.0):
     """Factors of pictures in red on the plain background; any argument may be a list."""
+    names = ("shape", "size", "x", "y", "rotation")
     columns = torch.broadcast_tensors(*map(torch.as_tensor, (shape, size, x, y, rotation)))
-    factors = dict(zip(("shape", "size", "x", "y", "rotation"), (torch.atleast_1d(column) for column in columns)))
+    factors = dict(zip(names, map(torch.atleast_1d, columns)))
     none = torch.zeros_like(factors["shape"])
     return factors | {"colour": none, "texture": none} | {
         name: factors[name].float() for name in ("size", "x", "y", "rotation")
@@ -27,9 +28,9 @@ def plain(shape, size=9.0, x=16.0, y=16.0, rotation=0.0):
 
 
 def cover(images):
-    """How much of each pixel the shape covers: colour minus grey, over what it is in full colour. float64 [n, 32, 32]."""
+    """How much of each pixel the shape covers, from how much colour the pixel has: float64 [n, 32, 32]."""
     pixels = images.double()
-    chroma = pixels.amax(1) - pixels.amin(1)                                        # a grey background has none
+    chroma = pixels.amax(1) - pixels.amin(1)                                      # a grey background has none
     return chroma / chroma.flatten(1).amax(1)[:, None, None]
 
 
@@ -51,10 +52,11 @@ def test_classes_are_equal_in_every_split_and_factors_are_independent(data):
                for name, kinds in (("shape", 6), ("colour", 6), ("texture", 4))]  # fmt: skip
     columns += [data.factors[name][:, None] for name in ("size", "x", "y")]
     columns += [torch.stack([angle.cos(), angle.sin()], 1)]
-    owner = torch.arange(len(columns)).repeat_interleave(torch.tensor([column.shape[1] for column in columns]))
+    widths = torch.tensor([column.shape[1] for column in columns])
+    owner = torch.arange(len(columns)).repeat_interleave(widths)
     correlation = torch.corrcoef(torch.cat(columns, 1).T)
     between = correlation[owner[:, None] != owner].abs().max()
-    assert between < 0.045                                                          # 5 sigma of 12,000 pictures
+    assert between < 0.045                                                        # 5 sigma of 12,000 pictures
 
 
 def test_ranges(data):
@@ -72,7 +74,7 @@ def test_centroid_and_area_read_back(data):
     y = (weight * centres[None, :, None]).sum((1, 2)) / area
     assert (x - data.factors["x"]).abs().max() < 0.15                               # pixels
     assert (y - data.factors["y"]).abs().max() < 0.15
-    assert (area.sqrt() / data.factors["size"] - 1).abs().max() < 0.03              # so nothing is cut off either
+    assert (area.sqrt() / data.factors["size"] - 1).abs().max() < 0.03          # so nothing is cut off either
 
 
 def test_colour_reads_back(data):
@@ -113,13 +115,14 @@ def test_the_drawing_is_the_polygon(shape):
     """Against Pillow's polygon, 16 times as large and averaged."""
     for size, x, y, rotation in ((7.0, 14.2, 18.9, 0.0), (10.5, 16.0, 13.3, 33.0), (9.0, 17.7, 16.4, 200.0)):
         angle = np.deg2rad(rotation)
-        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])    # on a screen, y down
+        cosine, sine = np.cos(angle), np.sin(angle)
+        turn = np.array([[cosine, sine], [-sine, cosine]])                          # on a screen, y down
         corners = (outline(NAMES[shape]).numpy() @ turn.T * size + (x, y)) * 16 - 0.5
         large = Image.new("L", (512, 512))
         ImageDraw.Draw(large).polygon([tuple(corner) for corner in corners], fill=255)
         expected = np.asarray(large, float).reshape(32, 16, 32, 16).mean((1, 3)) / 255
         drawn = (draw(plain(shape, size, x, y, rotation))[0, 0].numpy() - 25.0) / 205
-        assert np.abs(drawn - expected).max() < 0.3                                 # a pixel at a sharp corner
+        assert np.abs(drawn - expected).max() < 0.3                                # a pixel at a sharp corner
         assert np.abs(drawn - expected).sum() < 0.04 * size**2
 
 
@@ -128,11 +131,11 @@ def test_no_shape_has_a_symmetry_and_no_two_are_alike():
     turned = [cover(draw(plain(shape, rotation=angles))) for shape in range(6)]     # [72, 32, 32] each
     area = 81.0
 
-    def moved(upright, others):                                                     # share of the area that differs
+    def moved(upright, others):                                               # share of the area that differs
         return (others - upright).abs().sum((1, 2)) / 2 / area
 
     for shape, pictures in enumerate(turned):
-        assert moved(pictures[0], pictures[3:70]).min() > 0.1                       # turned by 15 to 345 degrees
+        assert moved(pictures[0], pictures[3:70]).min() > 0.1                    # turned by 15 to 345 degrees
         for other in range(6):
             if other != shape:
                 assert moved(pictures[0], turned[other]).min() > 0.12

@@ -58,11 +58,16 @@ class Record:
         return cls(value, interval, tuple(by_seed), draws=tuple(by_seed.values()), **facts)
 
     def minus(self, other: "Record") -> "Record":
-        """The difference, paired by seed: both records need the same seeds.
+        """The difference, paired by seed.
+
+        A control that has no pretraining, and so one seed only, stands against every seed of the other: it was
+        measured on the same draws of labels.
 
         Raises:
             ValueError: the seeds differ, so that nothing can be paired.
         """
+        if len(other.seeds) == 1 < len(self.seeds):
+            other = replace(other, seeds=self.seeds, draws=(other.value,) * len(self.seeds))
         if self.seeds != other.seeds:
             raise ValueError(f"a difference is paired by seed: got {self.seeds} and {other.seeds}")
         if len(self.draws) < 2:

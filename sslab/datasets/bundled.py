@@ -64,9 +64,9 @@ def read(name: str) -> bytes:
 
 def _restore(path: Path) -> str:
     if path.parent.name == "_data":
-        return "To restore it: pip install --force-reinstall --no-deps sslab"
+        return "To restore it: install the lab again (pip install --force-reinstall --no-deps PATH)"
     if path.parent == Path(__file__).parent.parent.parent / "data":
-        return f"To restore it: git checkout -- data/{path.name} (or python data/rebuild.py --write)"
+        return f"To restore it: git checkout -- data/{path.name} (or rebuild it: data/README.md)"
     return "To restore it: copy it again from data/ of the project, or unset SSLAB_DATA to use that folder"
 
 

@@ -2,12 +2,13 @@
 
 from sslab.evaluation.diagnostics import (Diagnosis, alignment, diagnose, effective_rank, feature_std, rankme,
                                           singular_values, uniformity)
-from sslab.evaluation.features import calibrate, features, random_encoder, raw_pixels
-from sslab.evaluation.labels import Efficiency, controls, draw_labels, label_efficiency, probe_by_labels
+from sslab.evaluation.features import calibrate, evaluating, features, random_encoder, raw_pixels
+from sslab.evaluation.labels import FIXED_PENALTY, Efficiency, controls, draw_labels, label_efficiency, probe_by_labels
 from sslab.evaluation.logistic import fit_logistic
 from sslab.evaluation.probe import Probe, Scaling, knn, linear_probe
+from sslab.evaluation.from_scratch import accuracy, supervised, train_supervised
 
-__all__ = ["Diagnosis", "Efficiency", "Probe", "Scaling", "alignment", "calibrate", "controls", "diagnose",
-           "draw_labels", "effective_rank", "feature_std", "features", "fit_logistic", "knn", "label_efficiency",
-           "linear_probe", "probe_by_labels", "random_encoder", "rankme", "raw_pixels", "singular_values",
-           "uniformity"]
+__all__ = ["FIXED_PENALTY", "Diagnosis", "Efficiency", "Probe", "Scaling", "accuracy", "alignment", "calibrate",
+           "controls", "diagnose", "draw_labels", "effective_rank", "evaluating", "feature_std", "features",
+           "fit_logistic", "knn", "label_efficiency", "linear_probe", "probe_by_labels", "random_encoder", "rankme",
+           "raw_pixels", "singular_values", "supervised", "train_supervised", "uniformity"]

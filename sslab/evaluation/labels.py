@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sslab._names import choose
 from sslab.evaluation.features import features, random_encoder, raw_pixels
 from sslab.evaluation.logistic import fit_logistic
 from sslab.evaluation.probe import PENALTIES, SCALINGS, Scaling, _right
@@ -52,13 +53,18 @@ class Efficiency:
 
 def probe_by_labels(name: str, train: Tensor, validation: Tensor, test: Tensor, dataset,
                     labels_per_class: tuple[int, ...] = (1, 5, 20, 100), draws: int = 10,
-                    penalties: tuple[float, ...] = PENALTIES) -> Efficiency:
+                    penalties: tuple[float, ...] = PENALTIES, on: str = "test") -> Efficiency:
     """Linear probes on few labels: features of the three splits [N, D] -> accuracy for every budget and draw.
 
     How features are scaled is chosen for each representation and budget on the validation split, over all draws
-    together: controls get their best too. Test is read once, with what was chosen.
+    together: controls get their best too. Test is read once, with what was chosen; `on="validation"` gives the
+    accuracy on the validation split instead, for whoever is still choosing.
     """
-    y, y_validation, y_test = dataset.train.labels, dataset.validation.labels, dataset.test.labels
+    choose(on, ("test", "validation"), "on")
+    if on == "validation":
+        test = validation
+    y, y_validation = dataset.train.labels, dataset.validation.labels
+    y_test = getattr(dataset, on).labels
     ordered = sorted({*penalties, FIXED_PENALTY}, reverse=True)
     fixed = ordered.index(FIXED_PENALTY)
     result = Efficiency(name)
@@ -81,10 +87,10 @@ def probe_by_labels(name: str, train: Tensor, validation: Tensor, test: Tensor, 
 
 
 def label_efficiency(encoder, dataset, labels_per_class: tuple[int, ...] = (1, 5, 20, 100), seeds: int = 10,
-                     name: str = "encoder", penalties: tuple[float, ...] = PENALTIES) -> Efficiency:
+                     name: str = "encoder", penalties: tuple[float, ...] = PENALTIES, on: str = "test") -> Efficiency:
     """Linear probes of an encoder on few labels, `seeds` draws of them, the same draws for every encoder."""
     return probe_by_labels(name, *(features(encoder, s.images) for s in _splits(dataset)), dataset,
-                           labels_per_class, seeds, penalties)
+                           labels_per_class, seeds, penalties, on)
 
 
 def controls(encoder, dataset, labels_per_class: tuple[int, ...] = (1, 5, 20, 100), seeds: int = 10,

@@ -3,5 +3,6 @@
 from sslab.lab import check
 from sslab.lab.predict import predict
 from sslab.lab.session import Lab
+from sslab.lab.source import show_source
 
-__all__ = ["Lab", "check", "predict"]
+__all__ = ["Lab", "check", "predict", "show_source"]

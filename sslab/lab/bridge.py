@@ -64,23 +64,25 @@ class Bridge:
         self._rows = self._changes = 0
         self._state, self._terms, self._layout = "", (), None
         self._picture = self._gauges = None
-        self._notice = ""
+        self._notice, self._waiting = "", False
 
     # ---- to the front end
 
     def tell(self) -> None:
-        """Something may be new. Sends a frame if one may be sent; else the next step or acknowledgement does."""
+        """Something is new. Sends a frame if one may be sent; else the next step or acknowledgement does."""
+        self._waiting = True
+        self._pump()
+
+    def _pump(self) -> None:
         run = self.lab.run
         run.watcher.watched = bool(self.gate.views)
+        urgent = run.state != "running" or run is not self._run or run.state != self._state or bool(self._notice)
         with self._lock:
-            if self.gate.is_open(urgent=self._urgent(run)):
+            if self._waiting and self.gate.is_open(urgent):
                 self._send(full=run is not self._run)
 
-    def _urgent(self, run) -> bool:
-        return run is not self._run or run.state != self._state or not run.busy or bool(self._notice)
-
     def _send(self, full: bool) -> None:
-        run = self.lab.run
+        run, self._waiting = self.lab.run, False
         terms = tuple(dict.fromkeys(name for row in run.rows[self._rows:] for name in row["terms"]
                                     if name not in self._terms))
         full = full or bool(terms)
@@ -151,7 +153,8 @@ class Bridge:
             self._obey(message if isinstance(message, dict) else {})
         except Exception as error:                                   # noqa: BLE001
             self._notice = f"{error}" if isinstance(error, (ValueError, RuntimeError)) else repr(error)
-        self.tell()
+            self.tell()
+        self._pump()
 
     def _obey(self, message: dict[str, Any]) -> None:
         kind, view = message.get("kind"), str(message.get("view", ""))
@@ -161,9 +164,11 @@ class Bridge:
                 self.gate.answered(view, self.gate.sent)
                 self._send(full=True)
         elif kind == "ack":
-            self.gate.answered(view, int(message.get("number", 0)))
+            with self._lock:
+                self.gate.answered(view, int(message.get("number", 0)))
         elif kind == "bye":
-            self.gate.views.pop(view, None)
+            with self._lock:
+                self.gate.views.pop(view, None)
         elif kind == "set":
             self.lab.set(**message.get("values", {}))
         elif kind == "swap":

@@ -5,7 +5,8 @@ never raises in a notebook; under SSLAB_CHECKS=strict (tests, nbgrader) it does.
 .misconception and .hint.
 """
 
-from sslab.lab.checks.contrastive import cosine_similarity_matrix, nt_xent, positive_index
+from sslab.lab.checks.contrastive import cosine_similarity_matrix, nt_xent, positive_index, push_weights
 from sslab.lab.checks.measuring import effective_rank, knn_predict
 
-__all__ = ["cosine_similarity_matrix", "effective_rank", "knn_predict", "nt_xent", "positive_index"]
+__all__ = ["cosine_similarity_matrix", "effective_rank", "knn_predict", "nt_xent", "positive_index",
+           "push_weights"]

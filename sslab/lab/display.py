@@ -60,7 +60,7 @@ def _draw_map(axes, run) -> None:
     labels = run.dataset.validation.labels[run.watcher.shown]
     for label in labels.unique().tolist():
         x, y = picture.points[labels == label].T
-        axes.scatter(x, y, 7, COLOURS[label % 6], MARKERS[label % 8], linewidths=0)
+        axes.scatter(x, y, s=7, color=COLOURS[label % 6], marker=MARKERS[label % 8], linewidths=0)
 
 
 def _draw_curve(axes, rows, key: str, title: str) -> None:

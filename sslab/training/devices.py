@@ -22,6 +22,7 @@ class Precision:
 
 
 FLOAT32 = Precision("float32", False)
+CGROUP = Path("/sys/fs/cgroup")
 _CANDIDATES = (FLOAT32, Precision("float32", True), Precision("bf16", True))
 
 
@@ -30,8 +31,8 @@ def cpu_limit() -> int:
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for quota_file, period_file in (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
         try:
-            words = (Path("/sys/fs/cgroup") / quota_file).read_text().split()
-            period = words[1] if period_file is None else (Path("/sys/fs/cgroup") / period_file).read_text()
+            words = (CGROUP / quota_file).read_text().split()
+            period = words[1] if period_file is None else (CGROUP / period_file).read_text()
             quota = float(words[0])                                  # "max" means no limit: ValueError
         except (OSError, ValueError, IndexError):
             continue

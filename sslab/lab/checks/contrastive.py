@@ -209,3 +209,57 @@ def _views(b: int, d: int, temperature: float, seed: int) -> tuple:
 def _matrices(a: int, b: int, d: int, seed: int) -> tuple:
     numbers = torch.randn(a + b, d, generator=generator(seed), dtype=torch.float64)
     return numbers[:a] * 2, numbers[a:] * 3
+
+
+def wrong_push_weights(similarity: Tensor, temperature: float, *, temper="divide", mask="before", over="rows",
+                       kind="softmax") -> Tensor:
+    """Softmax weights [N, N] of cosines [N, N], with switches for what is often done otherwise."""
+    s = {"divide": similarity / temperature, "multiply": similarity * temperature, "ignore": similarity}[temper]
+    own = torch.eye(len(s), dtype=torch.bool)
+    if mask == "before":
+        s = s.masked_fill(own, -math.inf)
+    if mask == "zero":
+        s = s.masked_fill(own, 0.0)
+    if kind == "exponential":
+        return s.exp()
+    if kind == "log":
+        return s.log_softmax(1)
+    weights = {"rows": lambda: s.softmax(1), "columns": lambda: s.softmax(0),
+               "whole": lambda: s.flatten().softmax(0).view_as(s)}[over]()
+    return weights.masked_fill(own, 0.0) if mask == "after" else weights
+
+
+push_weights = Check(
+    "push_weights",
+    "Convention: similarity [N, N] -> [N, N]; row i is a softmax of similarity[i] / temperature over all but i: its "
+    "diagonal is 0, its rows sum to 1.",
+    wrong_push_weights,
+    wrong_push_weights,
+    [
+        Misconception("self-pairs are not masked", {"mask": "no"},
+                      "A view is most similar to itself: it takes most of the weight of its row."),
+        Misconception("self-pairs are masked with 0", {"mask": "zero"},
+                      "exp(0) is 1, so a view still pushes itself. Whose exponential is 0?"),
+        Misconception("self-pairs are masked after the softmax", {"mask": "after"},
+                      "The diagonal is 0, but the rest of the row no longer sums to 1."),
+        Misconception("temperature multiplies", {"temper": "multiply"},
+                      "A lower temperature must make the softmax sharper."),
+        Misconception("temperature is not used", {"temper": "ignore"},
+                      "Change the temperature: your weights stay the same."),
+        Misconception("the softmax goes over the columns", {"over": "columns"},
+                      "Row i says who pushes view i: which dim runs along a row?"),
+        Misconception("the softmax goes over the whole matrix", {"over": "whole"},
+                      "Each row sums to 1 by itself."),
+        Misconception("weights are not normalised", {"kind": "exponential"},
+                      "Shares of a push: each row sums to 1."),
+        Misconception("logarithms are returned", {"kind": "log"},
+                      "That is log_softmax; the weights are its exponential."),
+    ],
+    cases=lambda: [_cosines(5, 0.5, 0), _cosines(4, 0.1, 1), _cosines(6, 2.0, 2)],
+    shapes="push_weights takes similarity [N, N] and a temperature and returns [N, N].",
+)
+
+
+def _cosines(n: int, temperature: float, seed: int) -> tuple[Tensor, float]:
+    z = F.normalize(torch.randn(n, 4, generator=generator(seed), dtype=torch.float64), dim=1)
+    return z @ z.T + 0.1 * torch.randn(n, n, generator=generator(seed + 9), dtype=torch.float64), temperature

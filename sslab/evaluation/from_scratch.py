@@ -11,11 +11,11 @@ from sslab.training import train
 from sslab.views import Augment
 
 # What is tried on validation before the draws are run; wide enough that the best is inside on digits and fashion.
-SEARCH = tuple({"learning_rate": rate, "steps": steps} for steps in (150, 400) for rate in (1e-3, 3e-3))
+SEARCH = tuple({"learning_rate": rate, "steps": steps} for steps in (200, 600) for rate in (1e-3, 3e-3))
 
 
 def train_supervised(dataset, rows: torch.Tensor, encoder: str = "conv", views: Augment | None = None, seed: int = 0,
-                     batch_size: int = 128, **options) -> Supervised:
+                     batch_size: int = 64, **options) -> Supervised:
     """Train an encoder and a linear head from scratch on the training images at `rows` [n].
 
     Args:

@@ -1,0 +1,324 @@
+# %% [markdown]
+# # 07 · Contrastive learning: SimCLR from the inside
+#
+# SimCLR has three parts that matter and one number that decides how they play together: **views** say what counts as
+# the same, **negatives** keep everything from becoming the same, a **projector** gives the loss a room of its own, and
+# the **temperature** decides whom the negatives push. Here you take each of them away and see what it was for.
+#
+# ## What you will be able to do
+#
+# - write the NT-Xent loss and recognise the four ways in which it is usually got wrong;
+# - predict what a lower temperature does, and check it while the model trains;
+# - say which views a task needs, from what happens without them;
+# - tell a loss at chance from a loss that collapsed.
+#
+# ## Time
+#
+# 80 minutes of yours. The machine needs {{ 07/time/cpu | minutes }} on a two-core CPU, under one on a GPU.
+
+# %%
+import torch
+
+import sslab
+from sslab import datasets, encoders, evaluation, figures, objectives
+from sslab.course import claim, record
+from sslab.lab import Lab, check, predict, show_source
+from sslab.views import Augment
+
+# %% [markdown]
+# ## 1. Predict (4 minutes)
+#
+# Three guesses, before anything has run.
+
+# %%
+guess_temperature = predict("07/temperature", "You lower the temperature from 0.5 to 0.05. Which negatives push a view away?",
+                            ["all of them, harder", "only the few most similar ones", "only the most different ones"])
+guess_temperature
+
+# %%
+guess_views = predict("07/views", "You switch all views off: both 'views' are the picture itself. What will the loss do?",
+                      ["stay at chance", "fall fast, and little is learned", "fall slowly, and more is learned"])
+guess_views
+
+# %%
+guess_self = predict("07/self-pairs", "A bug: each view is compared with itself too. What will the probe do?",
+                     ["drop to the random encoder's", "hardly change", "rise a lot"])
+guess_self
+
+# %% [markdown]
+# ## 2. See the data and the task (5 minutes)
+#
+# Clothes this time: harder than digits, since a shirt, a coat and a pullover share an outline.
+
+# %%
+fashion = datasets.load("fashion")
+fashion.card
+
+# %% tags=["figure"]
+figures.views(fashion.train.images[:5], Augment.named("fashion"))
+
+# %% [markdown]
+# **Finding:** a view of a shoe is still a shoe, but how large, how bright and which way it points is gone. Whatever the
+# views change, the loss teaches the model to **ignore**. Views are where the knowledge about the task hides.
+
+# %% tags=["figure"]
+torch.manual_seed(0)
+untrained = objectives.create("simclr", encoders.create("conv", fashion), views=Augment.named("fashion"))
+first, second = untrained.make_views(fashion.train.images[:12], torch.Generator().manual_seed(0))
+with torch.no_grad():
+    z = untrained.projector(untrained.encoder(torch.cat([first, second])))
+figures.similarity_matrix(*z.chunk(2))
+
+# %% [markdown]
+# **Finding:** 12 pictures, 24 views, and the cosine of each pair before any training. The black squares are partners.
+# They do not stand out yet. The task is to make each of them the brightest of its row, the diagonal left aside.
+
+# %% [markdown]
+# ## 3. Read the objective (8 minutes)
+#
+# With $s_{ik} = \cos(z_i, z_k)$, for the partner $j$ of view $i$:
+#
+# $$\ell_i = \underbrace{-\frac{s_{ij}}{\tau}}_{\text{attraction}} + \underbrace{\log \sum_{k \neq i} e^{s_{ik}/\tau}}_{\text{repulsion}}$$
+#
+# Chance is $\log(2B - 1)$. A collapsed encoder has all $s_{ik} = 1$ and scores exactly the same: on this loss, learning
+# nothing and collapsing look alike, which is why the gauges of the lab watch the projections themselves.
+
+# %%
+show_source(objectives.nt_xent)
+
+# %%
+show_source(objectives.SimCLR)
+
+# %% [markdown]
+# The gradient of the repulsion pushes view $i$ away from view $k$ with the weight $\mathrm{softmax}(s_i / \tau)_k$. Who gets
+# pushed? Take one clothing picture, the cosines of its projection with all the others, and three temperatures:
+
+# %% tags=["figure"]
+with torch.no_grad():
+    z = torch.nn.functional.normalize(untrained.projector(untrained.encoder(fashion.train.images[:512])), dim=1)
+figures.temperature_weights(z[0] @ z[1:].T, (0.05, 0.2, 0.5, 2.0))
+
+# %% [markdown]
+# **Finding:** at temperature `2` everybody pushes about alike; at `0.05` a few of the most similar pictures do nearly
+# all of the pushing. Those hard negatives teach the fine differences. They are also where the same class hides: two
+# pictures of one shirt model are negatives here, for nobody told the loss about shirts.
+
+# %%
+guess_temperature.reveal("only the few most similar ones")
+
+# %% [markdown]
+# ## 4. Run it live (8 minutes)
+#
+# Start the lab, or run the cell below it. While it trains, move **temperature** to `0.05` and back, and watch the curve of
+# the loss jump: the scale of the loss has changed, not what was learned. Then watch the probe, which takes its time.
+
+# %%
+lab = Lab("simclr", "fashion", seed=0)
+lab
+
+# %% tags=["pretrain"]
+lab.start()
+lab.join()
+lab.status
+
+# %% [markdown]
+# ## 5. Explain: what decides how good it gets? (12 minutes)
+#
+# First the whole, on test images, with its controls: chance, raw pixels, the random encoder, supervised from scratch.
+# Yours is one run with three draws of labels; the bands of ours are 95 % intervals over 5 runs.
+
+# %%
+budgets = (1, 5, 20, 100)
+ours = {name: {b: (record(path.format(b)).value, record(path.format(b)).interval) for b in budgets}
+        for name, path in {"SimCLR (ours)": "00/probe/fashion/{}/simclr", "raw pixels": "00/pixels/fashion/{}",
+                           "random encoder": "00/probe/fashion/{}/random-encoder",
+                           "supervised": "00/supervised/fashion/{}"}.items()}
+
+# %% tags=["figure", "comparison"]
+yours = evaluation.label_efficiency(lab.objective.encoder, fashion, budgets, seeds=3, penalties=(0.1,))
+figures.label_efficiency({"SimCLR (yours)": yours, **ours}, chance=0.1)
+
+# %% [markdown]
+# **Finding:** on clothes the gain over the best control is
+# {{ 00/probe/fashion/1/simclr - 00/pixels/fashion/1 | points interval }} over raw pixels with one label a class,
+# {{ 00/probe/fashion/5/simclr - 00/supervised/fashion/5 | points interval }} over supervised with five,
+# {{ 00/probe/fashion/20/simclr - 00/supervised/fashion/20 | points interval }} with twenty and
+# {{ 00/probe/fashion/100/simclr - 00/supervised/fashion/100 | points interval }} with a hundred. Two minutes of
+# self-supervision buy most where labels are fewest; with enough of them, labels win. The random encoder and chance lie
+# far below throughout.
+
+# %%
+claim("00/fashion-honest")
+
+# %% [markdown]
+# Now the temperature. Short runs on digits, three seeds each, probed with 5 labels a class on *validation* images:
+# whoever compares settings is choosing, and choosing on test images is cheating.
+
+# %% tags=["figure", "comparison"]
+taus = (0.05, 0.2, 0.5, 2.0)
+rows = {tau: (record(f"07/temperature/{tau}/probe").value, record(f"07/temperature/{tau}/probe").interval) for tau in taus}
+lines = {"raw pixels": record("07/untrained/raw-pixels").value,
+         "random encoder": record("07/untrained/random-encoder").value, "chance": 0.1}
+figures.settings({"SimCLR": rows}, lines, "validation accuracy, 5 labels a class", "temperature")
+
+# %% [markdown]
+# **Finding:** the probe gives {{ 07/temperature/0.05/probe | percent interval }} at temperature `0.05`,
+# {{ 07/temperature/0.2/probe | percent interval }} at `0.2`, {{ 07/temperature/0.5/probe | percent interval }} at `0.5` and
+# {{ 07/temperature/2.0/probe | percent interval }} at `2`; raw pixels {{ 07/untrained/raw-pixels | percent }}, the random
+# encoder {{ 07/untrained/random-encoder | percent }}, chance one in ten; supervised training stands in the figure above.
+
+# %% tags=["figure", "comparison"]
+kinds = {"none": "07/views/none", "crop": "07/views/crop", "rotation": "07/views/rotation", "all": "07/temperature/0.5"}
+rows = {kind: (record(f"{name}/probe").value, record(f"{name}/probe").interval) for kind, name in kinds.items()}
+figures.settings({"SimCLR": rows}, lines, "validation accuracy, 5 labels a class", "views that are on")
+
+# %% [markdown]
+# **Finding:** without any views the probe is at {{ 07/views/none/probe | percent interval }}, with crops alone at
+# {{ 07/views/crop/probe | percent interval }}, with rotations alone at {{ 07/views/rotation/probe | percent interval }}, with all
+# at {{ 07/temperature/0.5/probe | percent interval }}. The controls (raw pixels, random encoder, chance; supervised above) do not
+# move. {{ claim 07/views-make-the-task }}
+
+# %%
+guess_views.reveal("fall fast, and little is learned")
+
+# %% [markdown]
+# And the batch: the same number of views, cut into small batches or large ones.
+
+# %% tags=["figure", "comparison"]
+sizes = {32: "07/batch/32", 128: "07/batch/128", 512: "07/temperature/0.5"}
+rows = {size: (record(f"{name}/probe").value, record(f"{name}/probe").interval) for size, name in sizes.items()}
+figures.settings({"SimCLR": rows}, lines, "validation accuracy, 5 labels a class", "batch size, at equal views")
+
+# %% [markdown]
+# **Finding:** {{ 07/batch/32/probe | percent interval }} at batch `32`, {{ 07/batch/128/probe | percent interval }} at `128`,
+# {{ 07/temperature/0.5/probe | percent interval }} at `512`; raw pixels, random encoder and chance as before, supervised above. The
+# paper's advice, large batches, is about long training of large models. At equal views a small batch also takes more
+# steps, and in a short run steps are scarce. Advice has a range: measure in yours.
+
+# %% [markdown]
+# ## 6. Break it (12 minutes)
+#
+# Now switch things off while it trains. Short runs; in the lab above you can do the same by hand, and **compare** keeps
+# the last run's curves as ghosts.
+
+# %% tags=["pretrain"]
+broken = Lab("simclr", "digits", seed=0, **sslab.recipe("simclr", "digits", share=0.15))
+broken.set(negatives=False)
+broken.start()
+broken.join()
+
+# %% tags=["figure"]
+shown = datasets.load("digits").validation.images[:1000]
+with torch.no_grad(), evaluation.evaluating(broken.objective):
+    z = broken.objective.projector(broken.objective.encoder(shown))
+figures.loss({"without negatives": [row["loss"] for row in broken.history]}, broken.objective.reference_levels())
+
+# %% [markdown]
+# **Finding:** the loss runs down to its collapse line. In our records the std of the projections is
+# {{ 07/broken/no-negatives/std | .3f }} without negatives and {{ 07/temperature/0.5/std | .2f }} with them, where 1 means
+# spread over the sphere. The perfect score of a proxy that forgot to ask for a difference.
+
+# %%
+evaluation.diagnose(z)
+
+# %%
+claim("07/no-negatives-collapses", yours={"07/broken/no-negatives/std": float(evaluation.feature_std(z))})
+
+# %% tags=["figure", "comparison"]
+names = ("no-negatives", "self-pairs", "shuffled")
+rows = {name: (record(f"07/broken/{name}/probe").value, record(f"07/broken/{name}/probe").interval) for name in names}
+rows = {"nothing broken": (record("07/temperature/0.5/probe").value, record("07/temperature/0.5/probe").interval), **rows}
+figures.settings({"SimCLR": rows}, lines, "validation accuracy, 5 labels a class")
+
+# %% [markdown]
+# **Finding:** three ways to break it, three depths of damage: {{ 07/broken/no-negatives/probe | percent }} without negatives,
+# {{ 07/broken/self-pairs/probe | percent }} with self-pairs unmasked, {{ 07/broken/shuffled/probe | percent }} with strangers as
+# partners, against {{ 07/temperature/0.5/probe | percent }} with nothing broken; raw pixels
+# {{ 07/untrained/raw-pixels | percent }}, random encoder {{ 07/untrained/random-encoder | percent }}, chance one in ten, supervised
+# above. Some bugs kill; others only cost, and those are the ones that live for years in published code.
+
+# %%
+guess_self.reveal("hardly change")
+
+# %%
+claim("07/shuffled-learns-nothing")
+
+# %% [markdown]
+# ## 7. Exercises (30 minutes)
+#
+# ### Exercise 1: who is whose partner?
+#
+# *Difficulty 1/5 · importance 5/5 · 5 minutes*
+#
+# The views are stacked: rows $0 \ldots B-1$ are first views, rows $B \ldots 2B-1$ second views of the same pictures. Return
+# for each row the index of its partner.
+
+# %% tags=["exercise"] name="positive_index"
+def my_positive_index(batch):
+    """B -> int64 [2B]"""
+    ### BEGIN SOLUTION
+    return torch.arange(2 * batch).roll(batch)
+    ### END SOLUTION
+
+# %% tags=["check"] name="positive_index"
+check.positive_index(my_positive_index)
+
+# %% [markdown]
+# ### Exercise 2: who pushes?
+#
+# *Difficulty 2/5 · importance 4/5 · 7 minutes*
+#
+# Given the cosines of all views of a batch `similarity` [N, N], return the weight with which each view $k$ pushes view $i$:
+# a softmax over row $i$ at the given temperature, in which a view does not push itself. Rows sum to 1.
+
+# %% tags=["exercise"] name="push_weights"
+def my_push_weights(similarity, temperature=0.5):
+    """[N, N] -> [N, N], zeros on the diagonal"""
+    ### BEGIN SOLUTION
+    own = torch.eye(len(similarity), dtype=torch.bool)
+    return (similarity / temperature).masked_fill(own, float("-inf")).softmax(dim=1)
+    ### END SOLUTION
+
+# %% tags=["check"] name="push_weights"
+check.push_weights(my_push_weights)
+
+# %% [markdown]
+# ### Exercise 3: the loss by hand
+#
+# *Difficulty 3/5 · importance 5/5 · 18 minutes*
+#
+# Write NT-Xent: normalise, all cosines, temperature, no view against itself, the partner's index, cross-entropy, mean over
+# all $2B$ views. The check compares values *and gradients*, and tries a very low temperature.
+
+# %% tags=["exercise"] name="nt_xent" points=3
+def my_nt_xent(z1, z2, temperature=0.5):
+    """[B, D], [B, D] -> scalar"""
+    ### BEGIN SOLUTION
+    # stub: z = ...                                          # [2B, D], rows of length 1
+    # stub: similarity = ...                                 # [2B, 2B], over the temperature, own entry impossible
+    # stub: return ...                                       # cross-entropy with the partner's index
+    z = torch.nn.functional.normalize(torch.cat([z1, z2]), dim=1)
+    similarity = (z @ z.T / temperature).masked_fill(torch.eye(len(z), dtype=torch.bool), float("-inf"))
+    return torch.nn.functional.cross_entropy(similarity, torch.arange(len(z)).roll(len(z1)))
+    ### END SOLUTION
+
+# %% tags=["check"] name="nt_xent" points=3
+check.nt_xent(my_nt_xent)
+
+# %% [markdown]
+# ## 8. What to remember (1 minute)
+#
+# - Views define the task: what they change is what the encoder learns to ignore.
+# - Negatives are what keeps the encoder from the trivial answer. Later methods replace them; none goes without a substitute.
+# - Temperature chooses the negatives that count, from all of them to the nearest few.
+# - Chance and collapse score the same here. Watch the projections, not the loss alone.
+# - A comparison of settings happens on validation images; test images are read once.
+#
+# ## Papers
+#
+# - Chen, Kornblith, Norouzi, Hinton 2020: *A simple framework for contrastive learning of visual representations*,
+#   arXiv:2002.05709
+# - van den Oord, Li, Vinyals 2018: *Representation learning with contrastive predictive coding*, arXiv:1807.03748
+# - Wang and Isola 2020: *Understanding contrastive representation learning through alignment and uniformity on the
+#   hypersphere*, arXiv:2005.10242
+# - Wang and Liu 2021: *Understanding the behaviour of contrastive loss*, arXiv:2012.09740

@@ -1,0 +1,110 @@
+"""00_start_here: what an encoder that saw no label is worth with few, and what is left without negatives."""
+
+from sslab.course.claims import beats, define_claim
+from sslab.course.evidence import evidence
+
+BUDGETS = (1, 5, 20, 100)
+DATASETS = ("digits", "fashion")
+DRAWS = 10
+
+
+@evidence("00/probe", seeds=range(5), version=1, unit="accuracy", dataset=DATASETS)
+def probe(seed, dataset):
+    """SimCLR and the same encoder untrained, probed on 10 draws of labels; test accuracy."""
+    from sslab import evaluation
+    from sslab.course.lessons.common import pretrain
+
+    objective, data, rows = pretrain(dataset, seed)
+    untrained = evaluation.random_encoder(objective.encoder, data.train.images, seed)
+    ours = evaluation.label_efficiency(objective.encoder, data, BUDGETS, DRAWS)
+    control = evaluation.label_efficiency(untrained, data, BUDGETS, DRAWS)
+    for budget in BUDGETS:
+        rows[f"{budget}/simclr"], rows[f"{budget}/simclr-generous"] = ours.fixed[budget], ours.generous[budget]
+        rows[f"{budget}/random-encoder"] = control.fixed[budget]
+        rows[f"{budget}/random-encoder-generous"] = control.generous[budget]
+    bank, queries = (evaluation.features(objective.encoder, split.images) for split in (data.train, data.test))
+    rows["knn"] = float((evaluation.knn(bank, data.train.labels, queries) == data.test.labels).float().mean())
+    rows["effective-rank"] = (float(evaluation.effective_rank(queries)), "directions")
+    return rows
+
+
+@evidence("00/pixels", version=1, unit="accuracy", dataset=DATASETS)
+def pixels(seed, dataset):
+    """Raw pixels on the same draws."""
+    import sslab
+    from sslab import evaluation
+
+    data = sslab.load(dataset)
+    parts = (evaluation.raw_pixels(split.images) for split in (data.train, data.validation, data.test))
+    table = evaluation.probe_by_labels("raw pixels", *parts, data, BUDGETS, DRAWS)
+    return {**{str(budget): table.fixed[budget] for budget in BUDGETS},
+            **{f"{budget}/generous": table.generous[budget] for budget in BUDGETS}}
+
+
+@evidence("00/supervised", version=1, unit="accuracy", dataset=DATASETS)
+def supervised(seed, dataset):
+    """The same encoder from scratch on the same labels and views; its settings searched on validation."""
+    import sslab
+    from sslab import evaluation
+    from sslab.views import Augment
+
+    data = sslab.load(dataset)
+    table = evaluation.supervised(data, BUDGETS, DRAWS, views=Augment.named(dataset))
+    return {str(budget): table.fixed[budget] for budget in BUDGETS}
+
+
+@evidence("00/negatives", seeds=range(3), version=1, negatives=(True, False))
+def negatives(seed, negatives):
+    """Spread and rank of the projections of 1,000 validation digits, with and without negatives."""
+    from sslab import evaluation
+    from sslab.course.lessons.common import pretrain, projections
+
+    objective, data, rows = pretrain("digits", seed, share=0.15, negatives=negatives)
+    z = projections(objective, data.validation.images[:1000])
+    return {"std": (float(evaluation.feature_std(z)), "std sqrt(D)"),
+            "effective-rank": (float(evaluation.effective_rank(z)), "directions"), "loss": rows["loss"]}
+
+
+def _beats_controls(number: int, margin: float):
+    names = {role: name.format(number) for role, name in {
+        "ours": "00/probe/digits/{}/simclr", "raw": "00/pixels/digits/{}",
+        "random": "00/probe/digits/{}/random-encoder", "supervised": "00/supervised/digits/{}"}.items()}
+    ours = names["ours"]
+
+    def holds(r):
+        return all(beats(r[ours], r[name], margin=margin) for name in names.values() if name != ours)
+
+    word = {1: "one label", 5: "5 labels", 20: "20 labels"}[number]
+    return names, ours, holds, word
+
+
+def _define(slug: str, number: int, margin: float) -> None:
+    names, ours, holds, word = _beats_controls(number, margin)
+    define_claim(f"00/{slug}", f"On digits with {word} a class the SimCLR encoder beats raw pixels, the random encoder "
+                 f"and supervised training from scratch, each by more than {100 * margin:.0f} points.",
+                 evidence=list(names.values()), without={ours: names["supervised"]})(holds)
+
+
+_define("one-label", 1, 0.10)
+_define("five-labels", 5, 0.05)
+_define("twenty-labels", 20, 0.02)
+
+
+@define_claim("00/fashion-honest", "On fashion SimCLR beats every control with 5 labels a class, and no longer beats "
+              "supervised training from scratch with 100.",
+              evidence=["00/probe/fashion/5/simclr", "00/pixels/fashion/5", "00/probe/fashion/5/random-encoder",
+                        "00/supervised/fashion/5", "00/probe/fashion/100/simclr", "00/supervised/fashion/100"],
+              without={"00/probe/fashion/5/simclr": "00/supervised/fashion/5"})
+def _(r):
+    controls = ("00/pixels/fashion/5", "00/probe/fashion/5/random-encoder", "00/supervised/fashion/5")
+    return (all(beats(r["00/probe/fashion/5/simclr"], r[name]) for name in controls)
+            and not beats(r["00/probe/fashion/100/simclr"], r["00/supervised/fashion/100"]))
+
+
+@define_claim("00/no-negatives-collapses", "Without negatives the projections of all digits become nearly the same: "
+              "their std, where 1 is spread over the sphere, falls below 0.1.",
+              evidence=["00/negatives/False/std", "00/negatives/True/std"],
+              without={"00/negatives/False/std": "00/negatives/True/std"})
+def _(r):
+    off, on = r["00/negatives/False/std"], r["00/negatives/True/std"]
+    return off.value < 0.1 < 0.5 < on.value and all(value < 0.1 for value in off.draws)

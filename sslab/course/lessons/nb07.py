@@ -1,0 +1,92 @@
+"""07_contrastive_simclr: what temperature, views, batch and negatives do to SimCLR, measured on validation images."""
+
+from sslab.course.claims import beats, define_claim
+from sslab.course.evidence import evidence
+
+SHARE = 0.2                                                         # of the recipe's steps, so that a class can repeat it
+
+
+def _measure(seed, dataset="digits", share=SHARE, **options):
+    from sslab import evaluation
+    from sslab.course.lessons.common import pretrain, projections, quick_probe
+
+    objective, data, rows = pretrain(dataset, seed, share=share, **options)
+    shown = data.validation.images[:1000]
+    z, h = projections(objective, shown), evaluation.features(objective.encoder, shown)
+    return {"probe": (quick_probe(objective, data), "accuracy"), "loss": rows["loss"],
+            "std": (float(evaluation.feature_std(z)), "std sqrt(D)"),
+            "effective-rank": (float(evaluation.effective_rank(z)), "directions"),
+            "effective-rank-h": (float(evaluation.effective_rank(h)), "directions")}
+
+
+@evidence("07/temperature", seeds=range(3), version=1, temperature=(0.05, 0.2, 0.5, 2.0))
+def temperature(seed, temperature):
+    """A short run at each temperature."""
+    return _measure(seed, temperature=temperature)
+
+
+@evidence("07/views", seeds=range(3), version=1, views=("none", "crop", "rotation"))
+def views(seed, views):
+    """A short run with no views at all, and with one kind of view; all of them: 07/temperature/0.5."""
+    from sslab.views import Augment
+
+    everything = Augment.named("digits")
+    made = {"none": Augment(), "crop": Augment(crop=everything.crop), "rotation": Augment(rotation=everything.rotation)}[views]
+    return _measure(seed, views=made)
+
+
+@evidence("07/batch", seeds=range(3), version=1, batch=(32, 128))
+def batch(seed, batch):
+    """As many views in smaller batches: fewer negatives for each view, more steps; 512: 07/temperature/0.5."""
+    return _measure(seed, batch_size=batch)
+
+
+@evidence("07/broken", seeds=range(3), version=1, how=("no-negatives", "self-pairs", "shuffled"))
+def broken(seed, how):
+    """A short run with one thing broken."""
+    knobs = {"no-negatives": {"negatives": False}, "self-pairs": {"self_pairs_masked": False},
+             "shuffled": {"positives_shuffled": True}}[how]
+    return _measure(seed, **knobs)
+
+
+@evidence("07/untrained", seeds=range(3), version=1)
+def untrained(seed):
+    """The controls of the short runs: the encoder before training, and raw pixels."""
+    import torch
+
+    import sslab
+    from sslab import evaluation
+
+    data = sslab.load("digits")
+    torch.manual_seed(seed)
+    encoder = evaluation.random_encoder(sslab.encoders.create("conv", data), data.train.images, seed)
+    table = evaluation.label_efficiency(encoder, data, (5,), 5, penalties=(0.1,), on="validation")
+    parts = [evaluation.raw_pixels(split.images) for split in (data.train, data.validation, data.test)]
+    pixels = evaluation.probe_by_labels("raw pixels", *parts, data, (5,), 5, (0.1,), on="validation")
+    return {"random-encoder": (table.mean(5), "accuracy"), "raw-pixels": (pixels.mean(5), "accuracy")}
+
+
+@define_claim("07/views-make-the-task", "Without views SimCLR learns next to nothing: the probe stays below raw pixels, "
+              "while with all views it is above.",
+              evidence=["07/views/none/probe", "07/temperature/0.5/probe", "07/untrained/raw-pixels"],
+              without={"07/views/none/probe": "07/temperature/0.5/probe"})
+def _(r):
+    pixels = r["07/untrained/raw-pixels"]
+    return beats(pixels, r["07/views/none/probe"]) and beats(r["07/temperature/0.5/probe"], pixels)
+
+
+@define_claim("07/no-negatives-collapses", "Without negatives the projections collapse to one point: std below 0.1 on "
+              "every seed, and above 0.5 with them.",
+              evidence=["07/broken/no-negatives/std", "07/temperature/0.5/std"],
+              without={"07/broken/no-negatives/std": "07/temperature/0.5/std"})
+def _(r):
+    off, on = r["07/broken/no-negatives/std"], r["07/temperature/0.5/std"]
+    return off.value < 0.1 < 0.5 < on.value and all(value < 0.1 for value in off.draws)
+
+
+@define_claim("07/shuffled-learns-nothing", "With strangers as partners the loss stays at chance and the probe falls "
+              "below that of the right partners.",
+              evidence=["07/broken/shuffled/probe", "07/temperature/0.5/probe"],
+              without={"07/broken/shuffled/probe": "07/temperature/0.5/probe"})
+def _(r):
+    return beats(r["07/temperature/0.5/probe"], r["07/broken/shuffled/probe"], margin=0.05)
