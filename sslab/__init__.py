@@ -9,8 +9,6 @@ _PARTS = ("course", "datasets", "encoders", "evaluation", "figures", "lab", "obj
 _NAMES = {"train": "training", "recipe": "training", "load": "datasets", "Lab": "lab", "Objective": "objectives",
           "mode": "modes", "by_mode": "modes"}
 
-__all__ = [*_PARTS, *_NAMES]
-
 
 def __getattr__(name: str) -> Any:                                   # parts load when they are used
     if name in _PARTS:
@@ -21,4 +19,4 @@ def __getattr__(name: str) -> Any:                                   # parts loa
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted([*_PARTS, *_NAMES, "__version__"])

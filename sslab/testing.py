@@ -123,7 +123,7 @@ def _resume_is_exact(make, data):
     torch.manual_seed(3)
     first = make()
     second, third = copy.deepcopy(first.state_dict()), make()
-    options = dict(steps=6, batch_size=BATCH, seed=3, precision="float32", device="cpu")
+    options = {"steps": 6, "batch_size": BATCH, "seed": 3, "precision": "float32", "device": "cpu"}
     for _ in train(first, data, **options):
         pass
     with tempfile.TemporaryDirectory() as folder:

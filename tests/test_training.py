@@ -18,7 +18,7 @@ from sslab.views import Augment
 
 IMAGES = torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 DATA = SimpleNamespace(train=SimpleNamespace(images=IMAGES, labels=torch.arange(64) % 4))
-QUICK = dict(steps=4, batch_size=16, precision="float32", device="cpu")
+QUICK = {"steps": 4, "batch_size": 16, "precision": "float32", "device": "cpu"}
 
 
 def simclr(**knobs):

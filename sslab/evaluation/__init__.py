@@ -1,12 +1,27 @@
 """Evaluation: probes, neighbours, controls and diagnostics, honest by default."""
 
-from sslab.evaluation.diagnostics import (Diagnosis, alignment, diagnose, effective_rank, feature_std, rankme,
-                                          singular_values, uniformity)
+from sslab.evaluation.diagnostics import (
+                                          Diagnosis,
+                                          alignment,
+                                          diagnose,
+                                          effective_rank,
+                                          feature_std,
+                                          rankme,
+                                          singular_values,
+                                          uniformity,
+)
 from sslab.evaluation.features import calibrate, evaluating, features, random_encoder, raw_pixels
-from sslab.evaluation.labels import FIXED_PENALTY, Efficiency, controls, draw_labels, label_efficiency, probe_by_labels
+from sslab.evaluation.from_scratch import accuracy, supervised, train_supervised
+from sslab.evaluation.labels import (
+                                          FIXED_PENALTY,
+                                          Efficiency,
+                                          controls,
+                                          draw_labels,
+                                          label_efficiency,
+                                          probe_by_labels,
+)
 from sslab.evaluation.logistic import fit_logistic
 from sslab.evaluation.probe import Probe, Scaling, knn, linear_probe
-from sslab.evaluation.from_scratch import accuracy, supervised, train_supervised
 
 __all__ = ["FIXED_PENALTY", "Diagnosis", "Efficiency", "Probe", "Scaling", "accuracy", "alignment", "calibrate",
            "controls", "diagnose", "draw_labels", "effective_rank", "evaluating", "feature_std", "features",

@@ -91,7 +91,7 @@ def uniformity(z: Tensor, t: float = 2.0) -> Tensor:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """kind: healthy, complete collapse, dimensional collapse, cluster collapse, or too few samples to tell."""
+    """kind: healthy, complete, dimensional or cluster collapse, too few samples to tell, or not finite."""
 
     kind: str
     text: str
@@ -112,10 +112,10 @@ def diagnose(z: Tensor) -> Diagnosis:
     """
     _check(z)
     count, dim = z.shape
+    if not torch.isfinite(z).all():
+        return Diagnosis("not finite", "Some values are NaN or infinite.", {"samples": count, "dim": dim})
     spread, rank = float(feature_std(z)), float(effective_rank(z))
     numbers = {"std": spread, "effective_rank": rank, "samples": count, "dim": dim}
-    if not torch.isfinite(z).all():
-        return Diagnosis("not finite", "Some values are NaN or infinite.", numbers)
     if spread < 0.1:
         return Diagnosis("complete collapse", f"Complete collapse: every input gets almost the same projection "
                          f"(std {spread:.2f}, where 1 is spread over the sphere).", numbers)

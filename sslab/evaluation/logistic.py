@@ -88,8 +88,12 @@ class _Problem:
         return self.x.new_zeros(shape)
 
 
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """One product for each problem: [R, J, d + 1, C] twice -> [R, J, 1, 1]."""
+    return (a * b).sum((2, 3), keepdim=True)
+
+
 def _minimise(problem: _Problem, max_iterations: int, tolerance: float, memory: int = 10) -> Tensor:
-    dot = lambda a, b: (a * b).sum((2, 3), keepdim=True)                      # noqa: E731  [R, J, 1, 1]
     w = problem.start()
     value, gradient = problem.value_and_gradient(w)
     pairs: list[tuple[Tensor, Tensor, Tensor]] = []

@@ -1,7 +1,14 @@
 """Figures: one function, one figure, returned so that a cell's last line shows it."""
 
-from sslab.figures.curves import (embedding_map, label_efficiency, loss, settings, similarity_matrix, spectrum,
-                                  temperature_weights)
+from sslab.figures.curves import (
+                                  embedding_map,
+                                  label_efficiency,
+                                  loss,
+                                  settings,
+                                  similarity_matrix,
+                                  spectrum,
+                                  temperature_weights,
+)
 from sslab.figures.pictures import samples, tile, views
 from sslab.figures.style import COLOURS, MARKERS, class_style
 
