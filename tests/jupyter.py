@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -28,7 +29,11 @@ def jupyterlab(folder: Path, **environment: str):
     words = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.root_dir={folder}",
              f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}",
              "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    home.mkdir()
+    for name, setting in (("notebook-extension/tracker", {"windowingMode": "none"}),      # every cell is in the page
+                          ("apputils-extension/notification", {"fetchNews": "false"})):   # and no question about news
+        path_of = home / "SETTINGS" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path_of.parent.mkdir(parents=True)
+        path_of.write_text(json.dumps(setting))
     with open(home / "log", "w") as log:
         server = subprocess.Popen(words, stdout=log, stderr=log,
                                   env={**os.environ, **folders, "PYTHONPATH": path, **environment})
@@ -70,10 +75,34 @@ def open_notebook(page, address: str) -> None:
     page.wait_for_function(KERNEL_IDLE, timeout=60_000)
 
 
-def run_cell(page, index: int, wait: float | None = 60) -> None:
-    """Run one cell; waits until the kernel is idle again, at most `wait` seconds, or not at all."""
-    page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".cm-content").click()
-    page.keyboard.press("Control+Enter")
-    if wait is not None:
-        page.wait_for_timeout(300)
-        page.wait_for_function(KERNEL_IDLE, timeout=wait * 1000)
+def run_cell(page, index: int, wait: float = 60) -> None:
+    """Run one cell and wait until it is done, at most `wait` seconds."""
+    cell = page.locator(".jp-Notebook .jp-Cell").nth(index)
+    prompt = cell.locator(".jp-InputPrompt")
+    before, deadline = prompt.inner_text(), time.monotonic() + wait
+    while not (re.search(r"\d", prompt.inner_text()) and prompt.inner_text() != before):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"cell {index} was not done after {wait} s")
+        if "*" not in prompt.inner_text():                           # a kernel that is not quite there drops it
+            _dismiss_dialog(page)
+            cell.locator(".cm-content").click()
+            page.keyboard.press("Control+Enter")
+        page.wait_for_timeout(700)
+
+
+def run_all(page) -> None:
+    """Run > Run All Cells; does not wait for them."""
+    for _ in range(20):
+        page.locator(".lm-MenuBar-item", has_text="Run").click()
+        page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
+        page.wait_for_timeout(1500)
+        _dismiss_dialog(page)
+        if re.search(r"[\d*]", "".join(page.locator(".jp-Notebook .jp-InputPrompt").all_inner_texts())):
+            return                                                   # a kernel that is not quite there drops it
+    raise TimeoutError("Run All Cells ran nothing")
+
+
+def _dismiss_dialog(page) -> None:
+    """JupyterLab says so in a dialog when the kernel is not connected yet."""
+    if page.locator(".jp-Dialog").count():
+        page.keyboard.press("Escape")

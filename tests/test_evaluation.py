@@ -18,7 +18,6 @@ from sslab.evaluation import (
     fit_logistic,
     knn,
     linear_probe,
-    probe_by_labels,
     random_encoder,
     rankme,
     raw_pixels,
@@ -110,7 +109,7 @@ def tiny_dataset():
 def test_few_labels_against_a_plain_loop():
     data = tiny_dataset()
     parts = [raw_pixels(getattr(data, name).images) for name in ("train", "validation", "test")]
-    table = probe_by_labels("raw", *parts, data, (2, 10), draws=3)
+    table = evaluation.label_efficiency(raw_pixels, data, (2, 10), seeds=3)
     assert list(table.fixed) == [2, 10] and len(table.generous[2]) == 3 and table.mean(10) > table.mean(2) > 0.3
     scores = {}                                                      # by scikit-learn, every scaling, penalty fixed
     for kind in evaluation.probe.SCALINGS:

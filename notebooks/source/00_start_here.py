@@ -181,7 +181,7 @@ evaluation.diagnose(z).text
 guess_broken.reveal("all to the same point")
 
 # %%
-claim("00/no-negatives-collapses", yours={"00/negatives/False/std": float(evaluation.feature_std(z))})
+claim("00/no-negatives-collapses", yours={"00/negatives/off/std": float(evaluation.feature_std(z))})
 
 # %% [markdown]
 # The loss is as low as it can be and nothing was learned. This is **collapse**, the ghost of this whole field: a proxy

@@ -18,12 +18,11 @@ from sslab.evaluation.labels import (
                                           controls,
                                           draw_labels,
                                           label_efficiency,
-                                          probe_by_labels,
 )
 from sslab.evaluation.logistic import fit_logistic
 from sslab.evaluation.probe import Probe, Scaling, knn, linear_probe
 
 __all__ = ["FIXED_PENALTY", "Diagnosis", "Efficiency", "Probe", "Scaling", "accuracy", "alignment", "calibrate",
            "controls", "diagnose", "draw_labels", "effective_rank", "evaluating", "feature_std", "features",
-           "fit_logistic", "knn", "label_efficiency", "linear_probe", "probe_by_labels", "random_encoder", "rankme",
+           "fit_logistic", "knn", "label_efficiency", "linear_probe", "random_encoder", "rankme",
            "raw_pixels", "singular_values", "supervised", "train_supervised", "uniformity"]

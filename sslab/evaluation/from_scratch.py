@@ -4,7 +4,7 @@ import torch
 
 from sslab import encoders
 from sslab.evaluation.features import features
-from sslab.evaluation.labels import Efficiency, draw_labels
+from sslab.evaluation.labels import Efficiency, _some, draw_labels
 from sslab.modes import by_mode
 from sslab.objectives import Supervised
 from sslab.training import train
@@ -34,8 +34,9 @@ def train_supervised(dataset, rows: torch.Tensor, encoder: str = "conv", views: 
 @torch.no_grad()
 def accuracy(objective: Supervised, split) -> float:
     """Share of a split's images that the trained network classifies right."""
-    logits = objective.head(features(objective.encoder, split.images).to(objective.head.weight.device))
-    return float((logits.argmax(dim=1).cpu() == split.labels).float().mean())
+    images, labels = _some(split)
+    logits = objective.head(features(objective.encoder, images).to(objective.head.weight.device))
+    return float((logits.argmax(dim=1).cpu() == labels).float().mean())
 
 
 def supervised(dataset, labels_per_class: tuple[int, ...] = (1, 5, 20, 100), draws: int = 10, encoder: str = "conv",

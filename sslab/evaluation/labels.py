@@ -1,17 +1,21 @@
 """Few labels, drawn honestly: the same draws for everybody, and no more labels to choose with than to train with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sslab._names import choose
 from sslab.evaluation.features import features, random_encoder, raw_pixels
 from sslab.evaluation.logistic import fit_logistic
 from sslab.evaluation.probe import PENALTIES, SCALINGS, Scaling, _right
+from sslab.modes import by_mode
 
-FIXED_PENALTY = 0.1
+FIXED_PENALTY = 0.1                                                  # at unit variance, for whoever has no labels to choose with
+UNLABELLED = 2000                                                    # training images that the scaling looks at
 
 
 def draw_labels(labels: Tensor, per_class: int, draw: int, indices: Tensor | None = None) -> Tensor:
@@ -51,57 +55,66 @@ class Efficiency:
         return sum(self.fixed[budget]) / len(self.fixed[budget])
 
 
-def probe_by_labels(name: str, train: Tensor, validation: Tensor, test: Tensor, dataset,
-                    labels_per_class: tuple[int, ...] = (1, 5, 20, 100), draws: int = 10,
-                    penalties: tuple[float, ...] = PENALTIES, on: str = "test") -> Efficiency:
-    """Linear probes on few labels: features of the three splits [N, D] -> accuracy for every budget and draw.
+def label_efficiency(encoder: nn.Module | Callable[[Tensor], Tensor], dataset,
+                     labels_per_class: tuple[int, ...] = (1, 5, 20, 100), seeds: int = 10, name: str = "encoder",
+                     penalties: tuple[float, ...] = PENALTIES, on: str = "test") -> Efficiency:
+    """Linear probes of a representation on few labels, on the same draws for whatever is probed.
 
     How features are scaled is chosen for each representation and budget on the validation split, over all draws
-    together: controls get their best too. Test is read once, with what was chosen; `on="validation"` gives the
-    accuracy on the validation split instead, for whoever is still choosing.
+    together: controls get their best too. Test is read once, with what was chosen.
+
+    Args:
+        encoder: what is probed; or a function from images [N, C, H, W] to features [N, D], such as `raw_pixels`.
+        dataset: with labels.
+        labels_per_class: the budgets.
+        seeds: draws of labels.
+        name: of the result.
+        penalties: tried for the column `generous`; fewer are quicker.
+        on: "validation" gives the accuracy there instead, for whoever is still choosing.
+    Raises:
+        ValueError: a budget is larger than a class, or `on` is neither.
     """
     choose(on, ("test", "validation"), "on")
-    if on == "validation":
-        test = validation
-    y, y_validation = dataset.train.labels, dataset.validation.labels
-    y_test = getattr(dataset, on).labels
+    embed = partial(features, encoder) if isinstance(encoder, nn.Module) else encoder
+    y = dataset.train.labels
+    drawn = {budget: torch.stack([draw_labels(y, budget, draw) for draw in range(seeds)])      # [R, n] each
+             for budget in labels_per_class}
+    needed = torch.cat([rows.flatten() for rows in drawn.values()]).unique()
+    known = embed(dataset.train.images[needed])                      # no need to embed what nobody drew
+    unlabelled = embed(dataset.train.images[:UNLABELLED])
+    validation, y_validation = _some(dataset.validation)
+    test, y_test = _some(getattr(dataset, on))
+    validation, test = embed(validation), embed(test)
     ordered = sorted({*penalties, FIXED_PENALTY}, reverse=True)
     fixed = ordered.index(FIXED_PENALTY)
     result = Efficiency(name)
-    for budget in labels_per_class:
-        rows = torch.stack([draw_labels(y, budget, draw) for draw in range(draws)])            # [R, n]
+    for budget, rows in drawn.items():
+        labelled = known[torch.searchsorted(needed, rows)]           # [R, n, D]
         fits = []
         for kind in SCALINGS:
-            scaling = Scaling.of(train, kind)                        # unlabelled: every training image
-            weights, biases = fit_logistic(scaling(train[rows]), y[rows], ordered, dataset.num_classes)
+            scaling = Scaling.of(unlabelled, kind)
+            weights, biases = fit_logistic(scaling(labelled), y[rows], ordered, dataset.num_classes)
             seen = scaling(validation)
             right = torch.stack([_right(w, b, seen, y_validation).float().mean(dim=1)
                                  for w, b in zip(weights, biases, strict=True)])               # [R, J]
             fits.append((float(right[:, fixed].mean()), scaling, weights, biases, right))
         _, scaling, weights, biases, right = max(fits, key=lambda fit: fit[0])
         seen = scaling(test)
-        for column, chosen in ((result.fixed, [fixed] * draws), (result.generous, right.argmax(dim=1).tolist())):
+        for column, chosen in ((result.fixed, [fixed] * seeds), (result.generous, right.argmax(dim=1).tolist())):
             column[budget] = [float(_right(weights[draw, j], biases[draw, j], seen, y_test).float().mean())
                               for draw, j in enumerate(chosen)]
     return result
 
 
-def label_efficiency(encoder, dataset, labels_per_class: tuple[int, ...] = (1, 5, 20, 100), seeds: int = 10,
-                     name: str = "encoder", penalties: tuple[float, ...] = PENALTIES, on: str = "test") -> Efficiency:
-    """Linear probes of an encoder on few labels, `seeds` draws of them, the same draws for every encoder."""
-    return probe_by_labels(name, *(features(encoder, s.images) for s in _splits(dataset)), dataset,
-                           labels_per_class, seeds, penalties, on)
-
-
-def controls(encoder, dataset, labels_per_class: tuple[int, ...] = (1, 5, 20, 100), seeds: int = 10,
+def controls(encoder: nn.Module, dataset, labels_per_class: tuple[int, ...] = (1, 5, 20, 100), seeds: int = 10,
              seed: int = 0, penalties: tuple[float, ...] = PENALTIES) -> dict[str, Efficiency]:
-    """What an encoder must beat, on the same draws: raw pixels, and itself untrained."""
-    untrained = random_encoder(encoder, dataset.train.images, seed)
-    pixels = probe_by_labels("raw pixels", *(raw_pixels(s.images) for s in _splits(dataset)), dataset,
-                             labels_per_class, seeds, penalties)
-    return {"raw pixels": pixels, "random encoder": label_efficiency(
-        untrained, dataset, labels_per_class, seeds, "random encoder", penalties)}
+    """What an encoder must beat, on the same draws: raw pixels, and itself untrained (its weights from `seed`)."""
+    made = {"raw pixels": raw_pixels, "random encoder": random_encoder(encoder, dataset.train.images, seed)}
+    return {name: label_efficiency(what, dataset, labels_per_class, seeds, name, penalties)
+            for name, what in made.items()}
 
 
-def _splits(dataset):
-    return dataset.train, dataset.validation, dataset.test
+def _some(split) -> tuple[Tensor, Tensor]:
+    """Images and labels of a split; a few hundred in smoke mode."""
+    limit = by_mode(300, None)
+    return split.images[:limit], split.labels[:limit]

@@ -151,7 +151,7 @@ def similarity_matrix(z1: torch.Tensor, z2: torch.Tensor, count: int = 12):
     """Cosines of all 2B views of a small batch: the diagonal blocks' off-diagonals are the partners."""
     z = torch.nn.functional.normalize(torch.cat([z1[:count], z2[:count]]).float(), dim=1)
     figure, (axis,) = new_figure(width=4.6, height=4)
-    shown = axis.imshow(z @ z.T, cmap="RdBu_r", vmin=-1, vmax=1)
+    shown = axis.imshow((z @ z.T).numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
     for row in range(2 * count):
         partner = (row + count) % (2 * count)
         axis.plot(partner, row, "s", markersize=9, fillstyle="none", color="0.1")

@@ -23,7 +23,7 @@ def samples(dataset, per_class: int = 8):
             for label in range(dataset.num_classes)]
     figure, (axis,) = new_figure(width=0.5 * per_class + 1.2, height=0.5 * len(rows))
     side = rows[0].shape[-1] + 4
-    axis.imshow(tile(torch.cat(rows), per_class))
+    axis.imshow(tile(torch.cat(rows), per_class).numpy())
     axis.set_yticks([side * (row + 0.5) for row in range(len(rows))], dataset.class_names)
     axis.set_xticks([])
     axis.spines[:].set_visible(False)
@@ -38,7 +38,7 @@ def views(images: torch.Tensor, augment, copies: int = 8, seed: int = 0):
     both = torch.cat([images[:, None].float() / 255, made], dim=1).flatten(0, 1)
     figure, (axis,) = new_figure(width=0.62 * (copies + 1), height=0.62 * len(images) + 0.3)
     side = images.shape[-1] + 4
-    axis.imshow(tile(both, copies + 1))
+    axis.imshow(tile(both, copies + 1).numpy())
     axis.axvline(side - 0.5, color="0.3", linewidth=1)
     axis.set_xticks([side / 2, side * (copies / 2 + 1)], ["image", "views"])
     axis.set_yticks([])

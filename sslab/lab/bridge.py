@@ -130,7 +130,7 @@ class Bridge:
             objective=lab.objective_name, dataset=lab.dataset_name, objectives=lab.objective_names(),
             datasets=lab.dataset_names(), title=run.objective.title, columns=[*COLUMNS, *self._terms],
             class_names=list(data.class_names), of_views=of_views,
-            knobs=[{"name": knob.name, "kind": knob.kind, "default": knob.default, "low": knob.low, "high": knob.high,
+            knobs=[{"name": knob.name, "kind": knob.kind, "default": run.defaults[knob.name], "low": knob.low, "high": knob.high,
                     "log": knob.log, "integer": knob.integer, "options": knob.options, "help": knob.help}
                    for knob in run.objective.knobs.values()],
             ghosts=[{name: ghost[name] for name in ("title", "dataset", "changed")} for ghost in lab.ghosts])

@@ -9,21 +9,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SMALLEST = 0.05                                                      # radius below which a cloud may look as small as it is
-MARGIN = 1.2                                                         # room around the cloud
-CALM = 0.7                                                           # how much of the old zoom each frame keeps
+SMALLEST = 0.05                                                      # half-width under which a cloud may look as small as it is
+MARGIN = 1.1                                                         # room around the cloud
+CALM = 0.7                                                           # how much of the old frame each new one keeps
 
 
 class SteadyPCA:
-    """The first two principal components of unit vectors, each frame turned and zoomed to match the one before.
+    """The first two principal components of unit vectors, each map turned, placed and zoomed to match the last one.
 
     PCA is free to flip and turn its axes whenever it is computed; without the alignment the map would jump. The
-    zoom follows the cloud slowly and never closer than `SMALLEST`, so that a collapse is seen as one: a dot.
+    frame follows the cloud slowly and never closer than `SMALLEST`, so that a collapse is seen as one: a dot.
     """
 
     def __init__(self) -> None:
         self._previous: Tensor | None = None
-        self._radius: float | None = None
+        self._centre, self._half = None, 0.0
 
     def __call__(self, x: Tensor) -> tuple[Tensor, float]:
         """Embeddings [N, D] -> points [N, 2], mostly within -1 and 1, and the share of variance they show."""
@@ -34,11 +34,16 @@ class SteadyPCA:
         explained = float(values[-2:].sum() / values.sum().clamp(min=1e-12))
         points = _upright(points) if self._previous is None else align(points, self._previous)
         self._previous = points
-        radius = max(float(points.norm(dim=1).quantile(0.98)), SMALLEST)
-        if self._radius is None:
-            self._radius = radius
-        self._radius = max(radius, self._radius ** CALM * radius ** (1 - CALM))
-        return points / (self._radius * MARGIN), explained
+        return self._framed(points), explained
+
+    def _framed(self, points: Tensor) -> Tensor:
+        low, high = points.quantile(0.01, dim=0), points.quantile(0.99, dim=0)       # [2]
+        centre, half = (low + high) / 2, max(float((high - low).max()) / 2, SMALLEST)
+        if self._centre is None:
+            self._centre, self._half = centre, half
+        self._centre = CALM * self._centre + (1 - CALM) * centre
+        self._half = max(half, self._half ** CALM * half ** (1 - CALM))
+        return (points - self._centre) / (self._half * MARGIN)
 
 
 def align(points: Tensor, target: Tensor) -> Tensor:

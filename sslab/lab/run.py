@@ -27,6 +27,7 @@ class Run:
         self.state, self.error = "ready", None
         self.rows: list[dict[str, Any]] = []
         self.changes: list[dict[str, Any]] = []                    # of knobs: step, name, old, new
+        self.defaults = objective.values()                         # of the knobs, before anybody turned them
         self.levels: dict[str, float] = {}                         # lines for the loss plot
         self.total: int | None = options.get("steps")
         self.seconds = 0.0                                         # of training, without what watching took

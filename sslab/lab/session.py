@@ -71,7 +71,7 @@ class Lab:
             ValueError: no such knob, or a value outside of what it takes.
         """
         self.objective.set(**knobs)
-        self._wanted.update(knobs)
+        self._wanted = {**self._wanted, **knobs}                     # replaced, as other threads read it
         self._tell()
 
     def start(self) -> None:
@@ -257,7 +257,7 @@ class Lab:
         dataset = (self._own_dataset if self._own_dataset is not None and self.dataset_name == self._own_dataset.name
                    else datasets.load(self.dataset_name))
         objective = self._make_objective(dataset)
-        knobs = objective.knobs
+        knobs, defaults = objective.knobs, objective.values()        # views have presets, so not the knobs' own defaults
         objective.set(**{name: value for name, value in self._wanted.items() if name in knobs})
         options = {"seed": self.seed, **self._recipe(dataset), **self.train_options}
         key = self.dataset_name, type(objective.encoder).__name__, getattr(objective.encoder, "name", "")
@@ -266,6 +266,7 @@ class Lab:
             self._finalizer.detach()
         me = weakref.ref(self)
         self.run = Run(objective, dataset, options, watcher, lambda: (lab := me()) and lab._tell())
+        self.run.defaults = defaults
         self._finalizer = weakref.finalize(self, self.run.end)      # nobody holds the lab any more: end its thread
 
     def _make_objective(self, dataset):
@@ -299,8 +300,7 @@ class Lab:
         if not run.rows:
             return
         gauges = run.watcher.gauges
-        changed = {name: value for name, value in run.rows[-1]["knobs"].items()
-                   if value != run.objective.knobs[name].default and name not in run.objective.views.knobs}
+        changed = {name: value for name, value in run.rows[-1]["knobs"].items() if value != run.defaults[name]}
         self.ghosts = [*self.ghosts, {
             "objective": self.objective_name, "dataset": self.dataset_name, "title": run.objective.title,
             "knobs": run.rows[-1]["knobs"], "changed": changed, "history": list(run.rows),
@@ -308,7 +308,7 @@ class Lab:
 
     def _progress(self) -> str:
         run = self.run
-        return f"step {len(run.rows)}" + (f" of {run.total}" if run.total else "")
+        return f"step {len(run.rows):,}" + (f" of {run.total:,}" if run.total else "")
 
     def _tell(self) -> None:
         """Something is new: whoever shows this lab may send it. Called from any thread, never waits."""

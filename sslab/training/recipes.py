@@ -15,6 +15,6 @@ def recipe(objective: str, dataset: str, images: int | None = None, share: float
     """
     if not share > 0:
         raise ValueError(f"share: got {share}, takes a number above 0")
-    batch = by_mode(64, 512)
-    steps = max(3, round(share * by_mode(6, 300, 8000)))
-    return {"steps": steps, "batch_size": min(batch, images) if images else batch, "learning_rate": 2e-3}
+    batch = by_mode(64, 256, 512)                                    # at equal views, many steps beat large batches here
+    steps = max(3, round(share * by_mode(6, 560, 8000)))
+    return {"steps": steps, "batch_size": min(batch, images) if images else batch, "learning_rate": 5e-3}

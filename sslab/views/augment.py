@@ -23,7 +23,7 @@ _PICTURES = {"crop": 0.2, "flip": 0.5, "brightness": 0.4, "contrast": 0.4, "satu
              "greyscale": 0.2}
 PRESETS = {
     "none": {},
-    "digits": {"crop": 0.4, "rotation": 15, "contrast": 0.4, "erase": 0.25},
+    "digits": {"crop": 0.5, "rotation": 25, "contrast": 0.4, "erase": 0.25},
     "fashion": {"crop": 0.4, "flip": 0.5, "brightness": 0.4, "contrast": 0.4, "erase": 0.25},
     "emoji": {**_PICTURES, "crop": 0.3},
     "shapes": {**_PICTURES, "crop": 0.3},

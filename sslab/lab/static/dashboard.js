@@ -81,7 +81,7 @@ class Control {
     if (kind === "choice") return this.input.value;
     const share = this.input.value / this.input.max;
     const value = log ? low * (high / low) ** share : low + share * (high - low);
-    return integer ? Math.round(value) : Math.min(high, Math.max(low, Number(value.toPrecision(3))));
+    return integer ? Math.round(value) : Math.min(high, Math.max(low, Number(value.toPrecision(log ? 2 : 3))));
   }
 
   pick(value) {

@@ -1,0 +1,130 @@
+"""The dashboard in a real browser: notebook 07 in a real JupyterLab, driven by mouse and keyboard."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from jupyter import jupyterlab, open_notebook, run_all, run_cell
+
+NOTEBOOK = Path("/tmp/sslab/nb/07_contrastive_simclr.ipynb")
+ARTIFACTS = Path(__file__).parent / "artifacts"
+VIEW = "document.querySelector('.sslab-lab').sslab"
+HISTORY = 'print("HISTORY", __import__("json").dumps([[r["step"], r["knobs"]["temperature"]] for r in lab.history]))'
+
+pytestmark = pytest.mark.browser
+
+
+def copy_of_07(folder: Path) -> int:
+    """Notebook 07, its live run long enough to be stopped by hand, and a last cell that prints its history."""
+    notebook = json.loads(NOTEBOOK.read_text("utf-8"))
+    starts = [cell for cell in notebook["cells"] if 'lab = Lab("simclr", "fashion", seed=0' in "".join(cell["source"])]
+    assert len(starts) == 1
+    starts[0]["source"] = "".join(starts[0]["source"]).replace('seed=0', 'seed=0, steps=100_000', 1)
+    notebook["cells"].append({"cell_type": "code", "id": "history", "metadata": {}, "outputs": [],
+                              "execution_count": None, "source": HISTORY})
+    (folder / "07.ipynb").write_text(json.dumps(notebook), "utf-8")
+    shutil.copy(NOTEBOOK.parent / "results.json", folder) if (NOTEBOOK.parent / "results.json").exists() else None
+    return len(notebook["cells"]) - 1
+
+
+def wait_until(page, condition: str, seconds: float = 30) -> None:
+    page.wait_for_function(f"() => {condition}", timeout=1000 * seconds, polling=100)
+
+
+def test_07_in_a_browser(browser, tmp_path):
+    ARTIFACTS.mkdir(exist_ok=True)
+    last = copy_of_07(tmp_path)
+    problems = []
+    with jupyterlab(tmp_path, SSLAB_MODE="smoke", SSLAB_PREDICTIONS="off") as address:
+        page = browser.new_page(viewport={"width": 1500, "height": 1000})
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        open_notebook(page, address("07.ipynb"))
+        run_all(page)
+        try:
+            page.wait_for_selector(".sslab-lab", timeout=60_000, state="attached")
+        finally:
+            page.screenshot(path=ARTIFACTS / "07_running.png")
+        lab = page.locator(".sslab-lab").first
+        lab.scroll_into_view_if_needed()
+        wait_until(page, f"{VIEW}.known && {VIEW}.rows.length > 3", 60)
+
+        # the cell that waits in lab.join() is running: the kernel must hear the slider all the same
+        slider = lab.get_by_label("temperature", exact=True)
+        slider.focus()
+        for _ in range(3):
+            page.keyboard.press("PageDown")
+        chosen = page.evaluate(f"{VIEW}.controls.temperature.value")
+        assert chosen < 0.3
+        wait_until(page, f"{VIEW}.changes.some((change) => change.name === 'temperature' && change.new === {chosen})")
+        at = page.evaluate(f"{VIEW}.rows.length")
+        wait_until(page, f"{VIEW}.rows.length > {at} + 5 && {VIEW}.map.drawn > 2")
+        page.screenshot(path=ARTIFACTS / "07_training.png")
+
+        lab.get_by_role("button", name="Stop").click()
+        start = time.monotonic()
+        wait_until(page, f"{VIEW}.state === 'stopped'", 5)
+        took = time.monotonic() - start
+        page.screenshot(path=ARTIFACTS / "07_stopped.png")
+        assert took < 1.2, f"Stop took {took:.1f} s"
+
+        run_cell(page, last, wait=120)                               # after all the others
+        printed = page.locator(".jp-OutputArea-output", has_text="HISTORY").last.inner_text()
+        history = json.loads(printed.split("HISTORY", 1)[1])
+        temperatures = [temperature for _, temperature in history]
+        assert temperatures[0] == 0.5 and temperatures[-1] == pytest.approx(chosen)
+        assert [step for step, _ in history] == list(range(len(history)))
+        assert problems == []
+
+
+def test_reload_keyboard_zoom_and_two_views(browser, tmp_path):
+    from jupyter import write_notebook
+
+    write_notebook(tmp_path / "small.ipynb",
+                   'from sslab.lab import Lab\nlab = Lab("simclr", "digits", steps=100_000, batch_size=32)\nlab',
+                   "lab", "lab.stop(); print(lab.state)")
+    with jupyterlab(tmp_path, SSLAB_MODE="smoke") as address:
+        page = browser.new_page(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
+        open_notebook(page, address("small.ipynb"))
+        run_cell(page, 0)
+        page.wait_for_selector(".sslab-lab")
+        wait_until(page, f"{VIEW}.known")
+        start = page.locator(".sslab-lab [name=start]")
+        start.focus()
+        page.keyboard.press("Enter")                                 # by keyboard alone
+        wait_until(page, f"{VIEW}.rows.length > 3 && {VIEW}.map.points")
+        page.keyboard.press("Enter")                                 # a second start does nothing
+        assert page.evaluate(f"{VIEW}.state") == "running"
+        canvas = page.locator(".sslab-lab .stage canvas").first
+        canvas.focus()
+        page.keyboard.press("ArrowRight")
+        assert page.locator(".sslab-lab .tip").is_visible()
+
+        unnamed = page.evaluate("""() => [...document.querySelectorAll('.sslab-lab :is(button, input, select, canvas[role=img])')]
+            .filter((one) => !(one.ariaLabel || one.textContent.trim() || one.labels?.[0]?.textContent.trim())).map((one) => one.outerHTML)""")
+        assert unnamed == []
+
+        run_cell(page, 1)                                            # the same lab in a second cell: both live
+        second = "document.querySelectorAll('.sslab-lab')[1].sslab"
+        page.locator(".sslab-lab").nth(1).scroll_into_view_if_needed()
+        wait_until(page, f"{second}.known && {second}.rows.length > 3")
+
+        page.evaluate("document.body.style.zoom = 2")                # 200 %: nothing is wider than its box
+        page.wait_for_timeout(300)
+        assert page.evaluate("""() => { const lab = document.querySelectorAll('.sslab-lab')[1];
+            return [...lab.querySelectorAll('*')].every((one) => one.closest('.hidden')
+                || one.getBoundingClientRect().right <= lab.getBoundingClientRect().right + 1); }""")
+        page.evaluate("document.body.style.zoom = 1")
+        page.locator(".sslab-lab").first.scroll_into_view_if_needed()
+
+        page.keyboard.press("Control+s")
+        page.wait_for_timeout(500)
+        steps = page.evaluate(f"{VIEW}.rows.length")
+        page.reload()                                                # training goes on, and everything comes back
+        page.wait_for_selector(".sslab-lab", timeout=60_000)
+        page.locator(".sslab-lab").first.scroll_into_view_if_needed()
+        wait_until(page, f"{VIEW}.known && {VIEW}.rows.length > {steps}", 30)
+        run_cell(page, 2)
+        assert page.locator(".jp-OutputArea-output", has_text="stopped").count()
+
