@@ -28,9 +28,12 @@ _MAKERS = {
 }
 
 
-def names() -> list[str]:
-    """What `load` takes, besides "folder:PATH"."""
-    return list(_MAKERS)
+_DOWNLOADED = ("cifar10",)
+
+
+def names(offline: bool = False) -> list[str]:
+    """What `load` takes, besides "folder:PATH"; with `offline` only what needs no download."""
+    return [name for name in _MAKERS if not (offline and name in _DOWNLOADED)]
 
 
 def load(name: str, **options) -> Dataset:

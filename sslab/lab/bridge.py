@@ -1,7 +1,7 @@
 """Between a lab and its front end: what is sent, how often, and what is done with what comes back.
 
-A frame is sent only after every open view has acknowledged the last one, or a second has passed, and at most ten
-times a second. So a slow browser gets fewer frames, and training never waits for one. A view that says "hello" gets
+A frame is sent only after every open view has acknowledged the last one, or a second has passed, at most ten
+times a second, and less often where drawing takes a browser long. So a slow browser gets fewer frames, and training never waits for one. A view that says "hello" gets
 everything; after that, frames carry what is new. Every message is a little JSON and one buffer of numbers.
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 
 FASTEST = 0.1                                                        # seconds between two frames, at least
 ANSWER = 1.0                                                         # seconds to wait for an acknowledgement
+SHARE = 0.05                                                         # of the browser's time that drawing frames may take
 SILENT = 5                                                           # unanswered frames after which nobody is there
 TILE, ACROSS = 40, 25                                                # thumbnails: largest side, how many in a row
 COLUMNS = ("step", "loss", "std", "effective_rank", "probe", "seconds")
@@ -28,13 +29,14 @@ class Gate:
         self._clock = clock
         self.views: dict[str, int] = {}                              # view -> last frame it acknowledged
         self.sent, self._when, self._unanswered = 0, -math.inf, 0
+        self.cost = 0.0                                              # seconds a view takes to draw a frame
 
     def is_open(self, urgent: bool = False) -> bool:
         waited = self._clock() - self._when
         if not self.views and (self.sent == 0 or self._unanswered >= SILENT):
             return False
         if self.views and all(seen >= self.sent for seen in self.views.values()):
-            return urgent or waited >= FASTEST
+            return urgent or waited >= min(max(FASTEST, self.cost / SHARE), ANSWER)
         return waited >= ANSWER
 
     def next(self) -> int:
@@ -44,9 +46,10 @@ class Gate:
         self.sent, self._when = self.sent + 1, self._clock()
         return self.sent
 
-    def answered(self, view: str, number: int) -> None:
+    def answered(self, view: str, number: int, cost: float = 0.0) -> None:
         self.views[view] = max(self.views.get(view, 0), min(number, self.sent))
         self._unanswered = 0
+        self.cost = max(0.9 * self.cost, cost)                       # of the slowest view
 
 
 class Bridge:
@@ -165,7 +168,7 @@ class Bridge:
                 self._send(full=True)
         elif kind == "ack":
             with self._lock:
-                self.gate.answered(view, int(message.get("number", 0)))
+                self.gate.answered(view, int(message.get("number", 0)), float(message.get("cost", 0)))
         elif kind == "bye":
             with self._lock:
                 self.gate.views.pop(view, None)

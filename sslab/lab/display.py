@@ -1,22 +1,66 @@
-"""What a lab looks like in a notebook: the dashboard, a still picture for where there is no kernel, a sentence."""
+"""What a lab looks like in a notebook: the dashboard, and a still picture for where there is no kernel."""
 
 import base64
+import html
 import io
+import uuid
 from typing import Any
+
+VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def bundle(lab) -> dict[str, Any]:
-    """MIME bundle of a lab, the dashboard included where anywidget is installed."""
+    """MIME bundle of a lab: the dashboard where anywidget is installed, a picture, a sentence."""
     data = {"text/plain": repr(lab), "image/png": base64.b64encode(still(lab)).decode()}
-    try:
-        from sslab.lab.widget import Dashboard
-    except ImportError:                                              # no anywidget: the picture and the sentence
+    if (dashboard := _dashboard(lab)) is None:
         return data
+    shown = dashboard._repr_mimebundle_()
+    return {**(shown[0] if isinstance(shown, tuple) else shown or {}), **data}
+
+
+def show(lab) -> None:
+    """In a notebook: two outputs, the dashboard and under it the still picture, which the dashboard hides.
+
+    A front end shows one form of an output only, and of a widget without its kernel an error. So the picture is an
+    output of its own; it is drawn again when a run ends, and the saved notebook shows how it ended.
+    """
+    from IPython import get_ipython
+    from IPython.display import display
+
+    data, shell = bundle(lab), get_ipython()
+    if VIEW not in data or not hasattr(shell, "kernel"):
+        display(data, raw=True)
+        return
+    picture = data.pop("image/png")
+    display(data, raw=True)
+    lab.dashboard.still = lab.dashboard.still or f"sslab-still-{uuid.uuid4().hex[:8]}"
+    display(_page(lab, picture), raw=True, display_id=lab.dashboard.still)
+
+
+def refresh(lab) -> None:
+    """Draw the still picture again, if there is one."""
+    if lab.dashboard is not None and getattr(lab.dashboard, "still", ""):
+        from IPython.display import display
+
+        picture = base64.b64encode(still(lab)).decode()
+        display(_page(lab, picture), raw=True, display_id=lab.dashboard.still, update=True)
+
+
+def _page(lab, picture: str) -> dict[str, str]:
+    text = "A picture of the lab as it was. Run the cell to bring it back."
+    return {"text/plain": text,
+            "text/html": f'<div class="{lab.dashboard.still}"><img alt="{html.escape(lab.status)}" '
+                         f'src="data:image/png;base64,{picture}"><p>{text}</p></div>'}
+
+
+def _dashboard(lab):
     if lab.dashboard is None:
+        try:
+            from sslab.lab.widget import Dashboard
+        except ImportError:                                          # no anywidget
+            return None
         lab.dashboard = Dashboard(lab)
-    shown = lab.dashboard._repr_mimebundle_()
-    shown = shown[0] if isinstance(shown, tuple) else shown or {}
-    return {**shown, **data}
+    return lab.dashboard
 
 
 def still(lab) -> bytes:

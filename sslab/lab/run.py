@@ -21,9 +21,10 @@ class Run:
     step; `error` what ended it early, if anything did.
     """
 
-    def __init__(self, objective, dataset, options: dict[str, Any], watcher: Watcher, notify: Callable[[], None]):
+    def __init__(self, objective, dataset, options: dict[str, Any], watcher: Watcher, notify: Callable[[], None],
+                 ended: Callable[[], None] = lambda: None):
         self.objective, self.dataset, self.options = objective, dataset, options
-        self.watcher, self.notify = watcher, notify
+        self.watcher, self.notify, self._ended = watcher, notify, ended
         self.state, self.error = "ready", None
         self.rows: list[dict[str, Any]] = []
         self.changes: list[dict[str, Any]] = []                    # of knobs: step, name, old, new
@@ -97,6 +98,7 @@ class Run:
             self._flush()
             _alive.discard(self)
             self.notify()
+            self._ended()
 
     def _wait(self) -> None:
         self._flush()

@@ -240,8 +240,8 @@ class Lab:
         return own + [name for name in objectives.names() if name not in own]
 
     def dataset_names(self) -> list[str]:
-        own = [] if self._own_dataset is None else [self._own_dataset.name]
-        return own + [name for name in datasets.names() if name not in own]
+        own = [self.dataset_name] if self._own_dataset is None else [self._own_dataset.name]
+        return own + [name for name in datasets.names(offline=True) if name not in own]      # a click fetches nothing
 
     def __repr__(self) -> str:
         return f"Lab({self.objective_name!r}, {self.dataset_name!r}): {self.status}"
@@ -249,6 +249,10 @@ class Lab:
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any] | tuple[dict, dict]:
         from sslab.lab.display import bundle                         # widgets and matplotlib load when they are shown
         return bundle(self)
+
+    def _ipython_display_(self) -> None:
+        from sslab.lab.display import show
+        show(self)
 
     # ---- how it is made
 
@@ -265,7 +269,8 @@ class Lab:
         if self._finalizer is not None:
             self._finalizer.detach()
         me = weakref.ref(self)
-        self.run = Run(objective, dataset, options, watcher, lambda: (lab := me()) and lab._tell())
+        self.run = Run(objective, dataset, options, watcher, lambda: (lab := me()) and lab._tell(),
+                       lambda: (lab := me()) and lab._ended())
         self.run.defaults = defaults
         self._finalizer = weakref.finalize(self, self.run.end)      # nobody holds the lab any more: end its thread
 
@@ -314,6 +319,11 @@ class Lab:
         """Something is new: whoever shows this lab may send it. Called from any thread, never waits."""
         if self.dashboard is not None:
             self.dashboard.tell()
+
+    def _ended(self) -> None:
+        """The run is over, and its thread does this last."""
+        from sslab.lab.display import refresh
+        refresh(self)
 
 
 def _duration(seconds: float) -> str:

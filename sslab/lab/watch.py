@@ -19,7 +19,7 @@ from sslab.lab.projection import SteadyPCA
 SHOWN, TESTED = 600, 1000                                            # validation images: on the map, in the probe
 LABELS = 10                                                          # labelled images a class for the online probe
 ALONE = {"gauges": 0.005, "map": 0.0, "probe": 0.01}                 # shares of training time while nobody looks
-WATCHED = {"gauges": 0.01, "map": 0.06, "probe": 0.02}               # while somebody does; the rest is the browser's
+WATCHED = {"gauges": 0.01, "map": 0.04, "probe": 0.02}               # while somebody does; the rest is the browser's
 MEMORY = 20.0                                                        # seconds of training that a budget looks back on
 FASTEST = 0.1                                                        # seconds between two maps, at least
 PENALTY = 1e-2                                                       # of the online probe: nothing to choose it with

@@ -15,10 +15,10 @@ class Dashboard(anywidget.AnyWidget):
 
     _esm = "\n".join((STATIC / name).read_text("utf-8") for name in ("plots.js", "map.js", "dashboard.js"))
     _css = (STATIC / "dashboard.css").read_text("utf-8")
-    summary = traitlets.Unicode("").tag(sync=True)                   # for a front end that finds no kernel
+    still = traitlets.Unicode("").tag(sync=True)                     # class of the still picture that a view hides
 
-    def __init__(self, lab) -> None:
-        super().__init__(summary=repr(lab))
+    def __init__(self, lab, still: str = "") -> None:
+        super().__init__(still=still)
         self.bridge = Bridge(lab, self.send)
         self.on_msg(lambda widget, content, buffers: self.bridge.receive(content))
 

@@ -2,7 +2,8 @@
 // once it is drawn, and send what a person does. No network, no library, no build step.
 
 const SEND_EVERY = 100;                                   // ms between two values of a slider that is being moved
-const TWEEN_EVERY = 125;                                  // ms between two pictures of a moving map
+const TWEEN_EVERY = 180;                                  // ms between two pictures of a moving map, at least
+const SHARE = 0.1;                                        // of this page's time that moving the map may take
 const HANDS_OFF = 800;                                    // ms in which the kernel does not move a slider under a hand
 const MERGE = 12;                                         // steps within which changes of one knob are one change
 
@@ -111,7 +112,7 @@ class Control {
 
 class View {
   constructor(model, root) {
-    Object.assign(this, { model, root, id: Math.random().toString(36).slice(2), known: false, controls: {}, waiting: {}, answered: 0 });
+    Object.assign(this, { model, root, id: Math.random().toString(36).slice(2), known: false, controls: {}, waiting: {}, answered: 0, cost: 10 });
     root.className = "sslab-lab";
     root.innerHTML = PAGE;
     this.$ = (selector) => root.querySelector(selector);
@@ -134,6 +135,10 @@ class View {
     this.observers[2].observe(root);
     this.shown = () => this.setSeen(this.onScreen);
     document.addEventListener("visibilitychange", this.shown);
+    this.style = document.head.appendChild(document.createElement("style"));      // the still picture is for later
+    this.hideStill = () => { this.style.textContent = model.get("still") ? `.${model.get("still")} { display: none; }` : ""; };
+    model.on("change:still", this.hideStill);
+    this.hideStill();
     this.heart = setInterval(() => this.beat(), 2000);
     root.sslab = this;                                    // for the tests and for the curious
   }
@@ -159,6 +164,8 @@ class View {
   close() {
     this.say({ kind: "bye" });
     this.model.off("msg:custom", this.hear);
+    this.model.off("change:still", this.hideStill);
+    this.style.remove();
     this.observers.forEach((observer) => observer.disconnect());
     document.removeEventListener("visibilitychange", this.shown);
     clearInterval(this.heart);
@@ -174,9 +181,23 @@ class View {
     if (content.kind === "state") this.setEverything(content, arrays);
     if (content.from > this.rows.length) { this.hello(); return; }
     this.setNews(content, arrays);
-    const draw = () => { this.draw(); this.answered += 1; if (this.active) this.say({ kind: "ack", number: content.number }); };
     if (document.hidden) return;
-    requestAnimationFrame(draw);
+    this.paint(() => this.draw(), () => {
+      this.answered += 1;
+      if (this.active) this.say({ kind: "ack", number: content.number, cost: this.cost / 1000 });
+    });
+  }
+
+  /** Draw in the next frame, and note what it cost: the time until the page is painted and we are called again. */
+  paint(draw, then = () => {}) {
+    requestAnimationFrame(() => {
+      const start = performance.now();
+      draw();
+      setTimeout(() => {
+        this.cost = 0.8 * this.cost + 0.2 * (performance.now() - start);
+        then();
+      });
+    });
   }
 
   setEverything(content, arrays) {
@@ -402,7 +423,7 @@ class View {
     clearTimeout(this.tween);
     this.map.draw(performance.now());
     if (this.map.moving && this.active) {
-      this.tween = setTimeout(() => requestAnimationFrame(() => this.animate()), TWEEN_EVERY);
+      this.tween = setTimeout(() => this.paint(() => this.animate()), Math.max(TWEEN_EVERY, this.cost / SHARE));
     }
   }
 }

@@ -98,9 +98,19 @@ class Plot {
     return [low - room, high + room];
   }
 
+  /** All that the picture depends on, in short. */
+  signature(theme) {
+    const { series, levels, changes, end, hover, options, canvas } = this;
+    return JSON.stringify([series.map(({ x, y }) => [x.length, x[x.length - 1], y[0], y[y.length - 1]]), levels, changes, end, hover,
+                           options.range, canvas.clientWidth, canvas.clientHeight, window.devicePixelRatio, theme]);
+  }
+
   draw(theme) {
+    const signature = this.signature(theme);
+    if (signature === this.drawnAs) return;               // most frames change one or two plots only
     const fitted = fit(this.canvas);
     if (!fitted) return;
+    this.drawnAs = signature;
     const { context: c, width, height } = fitted;
     const rows = this.options.labelChanges ? Math.min(this.changes.length, 2) : 0;
     const left = 38, right = width - 8, top = 6 + 13 * rows, bottom = height - 18;
