@@ -1,8 +1,8 @@
-"""lightly's documented SimCLR pipeline on our encoder and images. Run by throughput.py, in an environment with lightly.
+"""lightly's documented SimCLR pipeline on our encoder and images. throughput.py runs it where lightly is.
 
-    _lightly.py IMAGES.npy SETTINGS      SETTINGS: JSON with batch, threads, warmup, steps, precision, channels_last
+    _lightly.py IMAGES.npy SETTINGS      JSON: batch, threads, warmup, steps, precision, channels_last
 
-Prints one line of JSON: views a second of `steps` steps after `warmup` steps, by when the loader's stock is used up.
+Prints one line of JSON: views a second of `steps` steps, after `warmup` steps that use up the loader's stock.
 """
 
 import json
@@ -24,7 +24,8 @@ class Pictures(Dataset):
     """What lightly's examples hand to the DataLoader: a Pillow image, transformed when it is asked for."""
 
     def __init__(self, images: np.ndarray, transform: SimCLRTransform) -> None:
-        self.images = [Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)) for image in images]
+        arrays = images[:, 0] if images.shape[1] == 1 else images.transpose(0, 2, 3, 1)
+        self.images = [Image.fromarray(array) for array in arrays]
         self.transform = transform
 
     def __len__(self) -> int:
@@ -41,8 +42,8 @@ def main() -> None:
     torch.manual_seed(0)
     grey = {"normalize": {"mean": [0.5], "std": [0.5]}} if channels == 1 else {}
     transform = SimCLRTransform(input_size=size, **grey)
-    loader = DataLoader(Pictures(images, transform), batch_size=settings["batch"], shuffle=True, drop_last=True,
-                        num_workers=2)
+    loader = DataLoader(Pictures(images, transform), batch_size=settings["batch"], shuffle=True,
+                        drop_last=True, num_workers=2)
     layout = torch.channels_last if settings["channels_last"] else torch.contiguous_format
     encoder = encoders.create("conv", (channels, size)).to(memory_format=layout)
     head = SimCLRProjectionHead(encoder.dim, 256, 128)

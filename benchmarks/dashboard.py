@@ -17,8 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from conftest import chromium_path  # noqa: E402
-from jupyter import jupyterlab, open_notebook, run_cell, write_notebook  # noqa: E402
+from conftest import chromium_path
+from jupyter import jupyterlab, open_notebook, run_cell, write_notebook
 
 SETUP = """
 import time, json, os, psutil, sslab.lab.run as lab_run

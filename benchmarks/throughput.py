@@ -2,13 +2,14 @@
 
     python benchmarks/throughput.py [--dataset digits fashion emoji] [--rounds 3] [--no-lightly]
 
-End to end is `sslab.train`: views, forward, backward, step. The encoder alone is its forward and backward on views that
-are there already, in the same precision and layout: what no pipeline can beat. Their steps alternate. The views are
-those of lightly's SimCLRTransform, or with --views preset the lab's own for that dataset.
+End to end is `sslab.train`: views, forward, backward, step. The encoder alone is its forward and backward on
+views that are there already, in the same precision and layout: what no pipeline can beat. Their steps alternate.
+The views are those of lightly's SimCLRTransform, or with --views preset the lab's own for that dataset.
 
-lightly is its documented pipeline (SimCLRTransform, DataLoader with 2 workers, NTXentLoss, float32), with the same encoder,
-batch, images, optimiser and threads; --lightly-precision same gives it our precision and layout. It lives in
-benchmarks/.lightly-venv, made on first use: several GB, since it needs torchvision and that needs torch's default build.
+lightly is its documented pipeline (SimCLRTransform, DataLoader with 2 workers, NTXentLoss, float32), with the
+same encoder, batch, images, optimiser and threads; --lightly-precision same gives it our precision and layout.
+It lives in benchmarks/.lightly-venv, made on first use: several GB, since it needs torchvision and that needs
+torch's default build.
 """
 
 import argparse
@@ -17,7 +18,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import venv
@@ -30,7 +30,7 @@ import torch
 
 import sslab
 from sslab import encoders, objectives
-from sslab.training import choose_precision, cpu_limit, limit_threads
+from sslab.training import choose_precision, limit_threads
 from sslab.training.devices import autocast, place
 from sslab.views import Augment
 
@@ -38,8 +38,8 @@ HERE = Path(__file__).resolve().parent
 VENV = HERE / ".lightly-venv"
 PACKAGES = ("torch==2.14.1", "torchvision==0.29.1", "lightly==1.6.0")
 # The strengths of SimCLRTransform().
-SIMCLR = {"crop": 0.08, "flip": 0.5, "colour": 0.8, "brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2,
-          "greyscale": 0.2, "blur": 0.5, "blur_sigma": 2}
+SIMCLR = {"crop": 0.08, "flip": 0.5, "colour": 0.8, "brightness": 0.8, "contrast": 0.8, "saturation": 0.8,
+          "hue": 0.2, "greyscale": 0.2, "blur": 0.5, "blur_sigma": 2}
 BATCH = 512
 
 
@@ -54,14 +54,15 @@ def lightly_python() -> Path:
     return python
 
 
-def lightly(images: Path, precision) -> float:
-    """Views a second of lightly's pipeline, in a process of its own."""
-    settings = {"batch": BATCH, "threads": torch.get_num_threads(), "warmup": 6, "steps": 12,
+def lightly(images: Path, precision, steps: int) -> float:
+    """Views a second of lightly's pipeline in a process of its own, after the loader's stock of 4 batches."""
+    settings = {"batch": BATCH, "threads": torch.get_num_threads(), "warmup": 6, "steps": steps,
                 "precision": precision.name if precision else "float32",
                 "channels_last": bool(precision and precision.channels_last)}
-    out = subprocess.run([lightly_python(), HERE / "_lightly.py", images, json.dumps(settings)], check=True, text=True,
-                         stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(HERE.parent)}).stdout
-    return json.loads(out.splitlines()[-1])["views_per_second"]
+    command = [lightly_python(), HERE / "_lightly.py", images, json.dumps(settings)]
+    run = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE,
+                         env={**os.environ, "PYTHONPATH": str(HERE.parent)})
+    return json.loads(run.stdout.splitlines()[-1])["views_per_second"]
 
 
 class Ours:
@@ -99,7 +100,7 @@ def main() -> None:
     parser.add_argument("--dataset", nargs="+", default=["digits", "fashion", "emoji"])
     parser.add_argument("--views", choices=["simclr", "preset"], default="simclr")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=12, help="of each of ours, a round")
+    parser.add_argument("--steps", type=int, default=12, help="of each contestant, a round")
     parser.add_argument("--no-lightly", action="store_true")
     parser.add_argument("--lightly-precision", choices=["documented", "same"], default="documented")
     options = parser.parse_args()
@@ -118,16 +119,18 @@ def main() -> None:
                     whole.append(2 * BATCH / clock(ours.end_to_end))
                     alone.append(2 * BATCH / clock(ours.encoder_alone))
                 if not options.no_lightly:
-                    theirs.append(lightly(images, ours.precision if options.lightly_precision == "same" else None))
+                    precision = ours.precision if options.lightly_precision == "same" else None
+                    theirs.append(lightly(images, precision, options.steps))
         rate, limit = statistics.median(whole), statistics.median(alone)
         share = statistics.median(w / a for w, a in zip(whole, alone))
-        print(f"{name}, {options.views} views, batch {BATCH}, {ours.precision.name}"
-              f"{', channels_last' if ours.precision.channels_last else ''}, {torch.get_num_threads()} threads: end to end "
-              f"{rate:,.0f} views/s, encoder alone {limit:,.0f}: {share:.1%}", flush=True)
+        how = ours.precision.name + ", channels_last" * ours.precision.channels_last
+        print(f"{name}, {options.views} views, batch {BATCH}, {how}, {torch.get_num_threads()} threads: "
+              f"end to end {rate:,.0f} views/s, encoder alone {limit:,.0f}: {share:.1%}", flush=True)
         if theirs:
             theirs_rate = statistics.median(theirs)
-            print(f"    lightly {theirs_rate:,.0f} views/s ({', '.join(f'{x:,.0f}' for x in theirs)}): ours is "
-                  f"{rate / theirs_rate:.2f} times as fast", flush=True)
+            each = ", ".join(f"{x:,.0f}" for x in theirs)
+            print(f"    lightly {theirs_rate:,.0f} views/s ({each}): ours is {rate / theirs_rate:.2f} times as fast",
+                  flush=True)
 
 
 if __name__ == "__main__":

@@ -216,10 +216,10 @@ def test_an_exception_in_the_thread_is_kept_shown_and_raised_by_join():
 
 
 def test_a_lab_that_nobody_holds_ends_its_thread():
-    lab = make_lab(steps=100_000, pause=0.001)
-    lab.start()
-    until(lambda: len(lab.history) > 1)
-    del lab                                                          # the fixture sees that the thread goes
+    labs = [make_lab(steps=100_000, pause=0.001)]
+    labs[0].start()
+    until(lambda: len(labs[0].history) > 1)
+    labs.clear()                                                     # the fixture sees that the thread goes
 
 
 def test_two_labs_at_once():

@@ -16,7 +16,7 @@ import numpy as np
 
 FASTEST = 0.1                                                        # seconds between two frames, at least
 ANSWER = 1.0                                                         # seconds to wait for an acknowledgement
-SHARE = 0.05                                                         # of the browser's time that drawing frames may take
+SHARE = 0.04                                                         # of the browser's time that drawing frames may take
 SILENT = 5                                                           # unanswered frames after which nobody is there
 TILE, ACROSS = 40, 25                                                # thumbnails: largest side, how many in a row
 COLUMNS = ("step", "loss", "std", "effective_rank", "probe", "seconds")
@@ -205,7 +205,7 @@ def thumbnails(images) -> tuple[bytes, int]:
     if max(images.shape[2:]) > TILE:
         import torch.nn.functional as F
         images = F.interpolate(images.float(), (TILE, TILE), mode="area").round().byte()
-    count, channels, height, width = images.shape
+    count, _, height, width = images.shape
     side = max(height, width)
     rows = math.ceil(count / ACROSS)
     tiles = np.zeros((rows * ACROSS, side, side, 3), dtype=np.uint8)

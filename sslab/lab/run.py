@@ -90,7 +90,7 @@ class Run:
             if self.rows and not self._stop.is_set():
                 self.watcher.finish(self.rows[-1])
             self.state = "stopped" if self._stop.is_set() else "finished"
-        except Exception as error:                                 # shown in the widget, raised again by Lab.join
+        except Exception as error:                                 # noqa: BLE001  shown in the widget, raised again by Lab.join
             self.error, self.state = error, "failed"
         finally:
             if steps is not None:

@@ -247,12 +247,12 @@ class Lab:
         return f"Lab({self.objective_name!r}, {self.dataset_name!r}): {self.status}"
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any] | tuple[dict, dict]:
-        from sslab.lab.display import bundle                         # widgets and matplotlib load when they are shown
+        from sslab.lab.display import bundle
         return bundle(self)
 
     def _ipython_display_(self) -> None:
         from sslab.lab.display import show
-        show(self)
+        show(self)                                                   # widgets and matplotlib load when they are shown
 
     # ---- how it is made
 
