@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from conftest import chromium_path
-from jupyter import jupyterlab, open_notebook, run_cell, write_notebook
+from jupyter_browser import jupyterlab, open_notebook, run_cell, write_notebook
 
 SETUP = """
 import time, json, os, psutil, sslab.lab.run as lab_run

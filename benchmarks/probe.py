@@ -3,8 +3,8 @@
     python benchmarks/probe.py [--rounds 3] [--tolerance 1e-4]
 
 10,000 x 512 features of `digits`: random 5x5 filters, ReLU, means over quarters of the picture, standardised.
-scikit-learn runs with its defaults (lbfgs, at most 100 iterations); it minimises C * sum of losses + |w|^2 / 2, so
-C = 1 / (n penalty). The last line is what a probe does: all penalties, among which it then chooses.
+scikit-learn runs with its defaults (lbfgs, at most 100 iterations); it minimises C * sum of losses
++ |w|^2 / 2, so C = 1 / (n penalty). The last line is what a probe does: all penalties, among which it then chooses.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import time
 import warnings
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")          # see benchmarks/README.md
-for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):       # where they are set, they slow a current numpy down
+for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):       # they slow a current numpy
     os.environ.pop(name, None)
 
 import threadpoolctl
@@ -80,11 +80,14 @@ def main() -> None:
         reference = model.score(test_x.numpy(), test_y.numpy())
         mine, other = statistics.median(ours), statistics.median(theirs)
         total += other
-        print(f"penalty {penalty:g}: ours {mine:.3f} s, test accuracy {accuracy:.2%}; scikit-learn {other:.2f} s "
-              f"({model.n_iter_[0]} iterations), {reference:.2%}: {other / mine:.1f} times as fast, "
+        print(f"penalty {penalty:g}: ours {mine:.3f} s, test accuracy {accuracy:.2%}; "
+              f"scikit-learn {other:.2f} s ({model.n_iter_[0]} iterations), {reference:.2%}: "
+              f"{other / mine:.1f} times as fast, "
               f"{100 * (accuracy - reference):+.2f} points", flush=True)
-    every = statistics.median(clock(fit_logistic, x, y, PENALTIES, 10, **tolerance)[0] for _ in range(options.rounds))
-    print(f"all {len(PENALTIES)}: ours {every:.3f} s, scikit-learn {total:.2f} s: {total / every:.1f} times as fast")
+    at_once = [clock(fit_logistic, x, y, PENALTIES, 10, **tolerance)[0] for _ in range(options.rounds)]
+    every = statistics.median(at_once)
+    print(f"all {len(PENALTIES)}: ours {every:.3f} s, scikit-learn {total:.2f} s: "
+          f"{total / every:.1f} times as fast")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
     python benchmarks/throughput.py [--dataset digits fashion emoji] [--rounds 3] [--no-lightly]
 
 End to end is `sslab.train`: views, forward, backward, step. The encoder alone is its forward and backward on
-views that are there already, in the same precision and layout: what no pipeline can beat. Their steps alternate.
+views that are there already, in the same precision and layout: no pipeline beats it. Their steps alternate.
 The views are those of lightly's SimCLRTransform, or with --views preset the lab's own for that dataset.
 
 lightly is its documented pipeline (SimCLRTransform, DataLoader with 2 workers, NTXentLoss, float32), with the
-same encoder, batch, images, optimiser and threads; --lightly-precision same gives it our precision and layout.
+same encoder, batch, images, optimiser, threads; --lightly-precision same gives it our precision and layout.
 It lives in benchmarks/.lightly-venv, made on first use: several GB, since it needs torchvision and that needs
 torch's default build.
 """
@@ -129,7 +129,8 @@ def main() -> None:
         if theirs:
             theirs_rate = statistics.median(theirs)
             each = ", ".join(f"{x:,.0f}" for x in theirs)
-            print(f"    lightly {theirs_rate:,.0f} views/s ({each}): ours is {rate / theirs_rate:.2f} times as fast",
+            ratio = rate / theirs_rate
+            print(f"    lightly {theirs_rate:,.0f} views/s ({each}): ours is {ratio:.2f} times as fast",
                   flush=True)
 
 

@@ -1,7 +1,12 @@
 """sslab: learn self-supervised learning by doing."""
 
 import importlib
+import os
 from typing import Any
+
+# Threads of torch that wait for each other shall sleep, not spin: with spinning ones a browser, or any other process on
+# the same cores, slows training many times over. It counts only where torch is not loaded yet.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
 

@@ -117,3 +117,9 @@ def test_templates_that_cannot_be_filled(template, problem):
 
 def test_a_draft_says_what_is_missing():
     assert prose.fill("{{ 00/none | percent }}", LEDGER, {}, draft=True) == prose.MISSING
+
+
+def test_a_control_with_one_seed_stands_against_every_seed():
+    many, one = Record.of({0: 0.8, 1: 0.9, 2: 0.7}), Record.of({0: 0.5})
+    assert many.minus(one).draws == pytest.approx((0.3, 0.4, 0.2))
+    assert one.minus(many).draws == pytest.approx((-0.3, -0.4, -0.2))

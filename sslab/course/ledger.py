@@ -68,6 +68,8 @@ class Record:
         """
         if len(other.seeds) == 1 < len(self.seeds):
             other = replace(other, seeds=self.seeds, draws=(other.value,) * len(self.seeds))
+        if len(self.seeds) == 1 < len(other.seeds):
+            return replace(other, seeds=other.seeds, draws=(self.value,) * len(other.seeds)).minus(other)
         if self.seeds != other.seeds:
             raise ValueError(f"a difference is paired by seed: got {self.seeds} and {other.seeds}")
         if len(self.draws) < 2:

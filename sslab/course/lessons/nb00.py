@@ -26,7 +26,7 @@ def _probe(seed, dataset):
     from sslab.course.lessons.common import pretrain
 
     objective, data, rows = pretrain(dataset, seed)
-    rows = {"loss": rows["loss"]}
+    rows = {"loss": rows["loss"]}                                    # units run side by side: their seconds mean nothing
     untrained = evaluation.random_encoder(objective.encoder, data.train.images, seed)
     ours = evaluation.label_efficiency(objective.encoder, data, BUDGETS, DRAWS)
     control = evaluation.label_efficiency(untrained, data, BUDGETS, DRAWS)
@@ -62,15 +62,6 @@ def supervised(seed, dataset):
     data = sslab.load(dataset)
     table = evaluation.supervised(data, BUDGETS, DRAWS, views=Augment.named(dataset))
     return {str(budget): table.fixed[budget] for budget in BUDGETS}
-
-
-@evidence("00/speed", version=1, dataset=DATASETS)
-def speed(seed, dataset):
-    """How long the recipe's pretraining takes with the machine to itself."""
-    from sslab.course.lessons.common import pretrain
-
-    _, _, rows = pretrain(dataset, seed)
-    return {"seconds": rows["seconds"], "views_per_second": rows["views_per_second"]}
 
 
 @evidence("00/negatives", seeds=range(3), version=1, negatives=("on", "off"))
@@ -111,15 +102,15 @@ _define("five-labels", 5, 0.05)
 _define("twenty-labels", 20, 0.0)
 
 
-@define_claim("00/fashion-honest", "On fashion SimCLR beats every control with 5 labels a class, and no longer beats "
-              "supervised training from scratch with 100.",
+@define_claim("00/fashion-honest", "On clothes SimCLR beats every control with 5 labels a class, and with 100 it falls "
+              "behind raw pixels.",
               evidence=["00/probe/fashion/5/simclr", "00/pixels/fashion/5", "00/probe/fashion/5/random-encoder",
-                        "00/supervised/fashion/5", "00/probe/fashion/100/simclr", "00/supervised/fashion/100"],
+                        "00/supervised/fashion/5", "00/probe/fashion/100/simclr", "00/pixels/fashion/100"],
               without={"00/probe/fashion/5/simclr": "00/supervised/fashion/5"})
 def _(r):
     controls = ("00/pixels/fashion/5", "00/probe/fashion/5/random-encoder", "00/supervised/fashion/5")
     return (all(beats(r["00/probe/fashion/5/simclr"], r[name]) for name in controls)
-            and not beats(r["00/probe/fashion/100/simclr"], r["00/supervised/fashion/100"]))
+            and beats(r["00/pixels/fashion/100"], r["00/probe/fashion/100/simclr"]))
 
 
 @define_claim("00/no-negatives-collapses", "Without negatives the projections of all digits become nearly the same: "

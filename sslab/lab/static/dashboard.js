@@ -343,6 +343,11 @@ class View {
       spectrum: new Plot(gauges, { title: "Singular values", range: [1e-4, 1.3], logY: true,
                                    about: "How far the cloud of projections reaches along each axis, the longest being 1." }),
     };
+    const terms = document.createElement("label");
+    terms.className = "check terms";
+    terms.innerHTML = `<input type="checkbox" name="terms"> its terms`;
+    terms.onchange = () => this.draw();
+    this.plots.loss.figure.querySelector(".title").after(terms);
     for (const name of ["loss", "probe", "std", "rank"]) {
       const canvas = this.plots[name].canvas;
       canvas.addEventListener("pointermove", (event) => this.point(this.plots[name].stepAt(event.offsetX)));
@@ -373,7 +378,11 @@ class View {
       ...ghosts.map(({ columns }, index) => ({ x: columns.step, y: columns[name], colour: theme.ink, ghost: index })).reverse()
         .map(measuredOnly), measuredOnly({ x: mine.step, y: mine[name], colour: theme.accent, points, name })];
     const levels = (all) => Object.entries(all || {}).map(([name, y]) => ({ name, y }));
-    plots.loss.show(curve("loss"), levels(this.levels), changes, end);
+    const terms = this.columns.slice(6);
+    this.$(".terms").hidden = terms.length < 2;
+    const parts = terms.length < 2 || !this.$("[name=terms]").checked ? [] : terms.map((name, index) =>
+      measuredOnly({ x: mine.step, y: mine[name], colour: COLOURS[(index + 4) % COLOURS.length], label: name }));
+    plots.loss.show([...parts, ...curve("loss")], levels(this.levels), changes, end);
     plots.probe.show(curve("probe", true), levels(this.baselines).map((level) =>
       ({ ...level, name: `${level.name} ${percent(level.y)}` })), changes, end);
     plots.std.show(curve("std"), [{ y: 1, name: "even" }, { y: 0, name: "collapsed" }], changes, end);

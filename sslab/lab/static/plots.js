@@ -154,7 +154,7 @@ class Plot {
     }
   }
 
-  drawSeries(c, { x, y, colour, ghost, points, area }, px, py, width) {
+  drawSeries(c, { x, y, colour, ghost, points, area, label }, px, py, width) {
     c.strokeStyle = c.fillStyle = colour;
     c.globalAlpha = ghost === undefined ? 1 : FADED[ghost] ?? 0.3;
     c.lineWidth = ghost === undefined ? 1.8 : 1.2;
@@ -175,6 +175,11 @@ class Plot {
       c.lineTo(last, 1e4); c.lineTo(first, 1e4); c.closePath();
       c.globalAlpha = 0.15;
       c.fill();
+    }
+    if (label && started) {
+      c.textAlign = last > px(this.end) - 80 ? "right" : "left";
+      c.textBaseline = "bottom";
+      c.fillText(label, last + (c.textAlign === "left" ? 4 : -4), py(y[y.length - 1]) - 2);
     }
     if (points && ghost === undefined) {
       for (let i = 0; i < x.length; i++) {
