@@ -165,6 +165,8 @@ figures.settings({"SimCLR": rows}, lines, "validation accuracy, 5 labels a class
 # {{ 07/temperature/0.2/probe | percent interval }} at `0.2`, {{ 07/temperature/0.5/probe | percent interval }} at `0.5` and
 # {{ 07/temperature/2.0/probe | percent interval }} at `2`; raw pixels {{ 07/untrained/raw-pixels | percent }}, the random
 # encoder {{ 07/untrained/random-encoder | percent }}, chance one in ten; supervised training stands in the figure above.
+# {{ claim 07/hot-forgets-details }} There is a middle: too hot, and fine differences are never asked for; too cold, and the
+# push goes to the few that look most alike, often of the same class.
 
 # %% tags=["figure", "comparison"]
 kinds = {"none": "07/views/none", "crop": "07/views/crop", "rotation": "07/views/rotation", "all": "07/temperature/0.5"}
