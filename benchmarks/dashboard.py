@@ -1,6 +1,6 @@
 """What the live lab costs training: no lab, a lab without a front end, a lab in a real browser on the same cores.
 
-    python benchmarks/dashboard.py [--rounds 3] [--steps 30]
+    python benchmarks/dashboard.py [--rounds 3] [--steps 50]
 
 The three take turns in one kernel of a real JupyterLab, open in Chromium. A rate is views/s by the wall clock, from
 the fifth step to the last, so what was spent on watching counts; start-up (the controls) does not.
@@ -38,7 +38,7 @@ def timed(objective, *args, **options):
         yield step
 lab_run.train = timed
 def note(kind):
-    views = (len(times) - 5) * 1024
+    views = (len(times) - 5) * 2 * lab.run.options["batch_size"]
     with open("rates.jsonl", "a") as file:
         print(json.dumps({"kind": kind, "rate": views / (times[-1] - times[4]),
                           "cpu": 1000 * (used[1] - used[0]) / views}), file=file)
@@ -96,7 +96,7 @@ def measure(rounds: int, steps: int) -> tuple[dict[str, list[dict]], list[float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=50)
     arguments = parser.parse_args()
     found, pictures, messages = measure(arguments.rounds, arguments.steps)
     bare = found["no lab"]

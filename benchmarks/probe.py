@@ -13,7 +13,7 @@ import statistics
 import time
 import warnings
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")          # see benchmarks/README.md
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")          # see benchmarks/README.md
 for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):       # they slow a current numpy
     os.environ.pop(name, None)
 

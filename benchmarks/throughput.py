@@ -23,7 +23,7 @@ import time
 import venv
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")          # for both sides: see benchmarks/README.md
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")          # for both sides: see benchmarks/README.md
 
 import numpy as np
 import torch

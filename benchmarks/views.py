@@ -11,7 +11,7 @@ import math
 import os
 import time
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")          # see benchmarks/README.md
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")          # see benchmarks/README.md
 
 import torch
 from PIL import Image, ImageEnhance, ImageOps

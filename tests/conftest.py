@@ -15,7 +15,7 @@ import no_network
 no_network.block()
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")]))
 os.environ.setdefault("SSLAB_MODE", "smoke")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")                 # as sslab sets it, but before torch loads here
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")                 # as sslab sets it, but before torch loads here
 
 import torch
 

@@ -280,15 +280,31 @@ def test_a_dataset_without_labels_has_a_map_and_no_probe():
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1])
-def test_the_budget_is_kept(share):
-    budget, looks, watched, clock = Budget(), 0, 0.0, iter(np.arange(0, 1e6, 0.05))
-    for _ in range(2000):
-        budget.trained(0.1)
+@pytest.mark.parametrize("cost", [0.02, 5.0])                        # a tenth of a step, and many steps
+def test_the_budget_is_kept(monkeypatch, share, cost):
+    now = [0.0]
+    monkeypatch.setattr("sslab.lab.watch.time.perf_counter", lambda: now[0])
+    budget, watched = Budget(), 0.0
+    for _ in range(10_000):
+        budget.trained(0.2)
         if budget.affords(share):
-            budget._watched += 0.05                                  # a look that takes half a step
-            budget.cost = next(clock) * 0 + 0.05
-            looks, watched = looks + 1, watched + 0.05
-    assert 0.8 * share <= watched / 200 <= 1.1 * share
+            with budget.look():
+                now[0] += cost
+            watched += cost
+    assert 0.7 * share <= watched / 2000 <= 1.05 * share
+
+
+def test_one_slow_look_does_not_blind_us(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("sslab.lab.watch.time.perf_counter", lambda: now[0])
+    budget, looks = Budget(), []
+    for step in range(1000):
+        budget.trained(0.2)
+        if budget.affords(0.05):
+            with budget.look():
+                now[0] += 2.0 if len(looks) == 3 else 0.1            # the machine was busy
+            looks.append(step)
+    assert max(b - a for a, b in zip(looks, looks[1:], strict=False)) <= 11
 
 
 def test_the_map_keeps_still_when_the_embedding_turns():

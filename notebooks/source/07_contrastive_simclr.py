@@ -125,7 +125,7 @@ lab.status
 # ## 5. Explain: what decides how good it gets? (12 minutes)
 #
 # First the whole, on test images, with its controls: chance, raw pixels, the random encoder, supervised from scratch.
-# Yours is one run with three draws of labels; the bands of ours are 95 % intervals over 5 runs.
+# Yours is one run with three draws of labels; the bands of ours are 95 % intervals over 3 runs.
 
 # %%
 budgets = (1, 5, 20, 100)

@@ -20,32 +20,30 @@ SHOWN, TESTED = 600, 1000                                            # validatio
 LABELS = 10                                                          # labelled images a class for the online probe
 ALONE = {"gauges": 0.005, "map": 0.0, "probe": 0.01}                 # shares of training time while nobody looks
 WATCHED = {"gauges": 0.01, "map": 0.04, "probe": 0.02}               # while somebody does; the rest is the browser's
-MEMORY = 20.0                                                        # seconds of training that a budget looks back on
 FASTEST = 0.1                                                        # seconds between two maps, at least
 PENALTY = 1e-2                                                       # of the online probe: nothing to choose it with
 
 
 class Budget:
-    """Says when the next look is affordable: looking stays under a share of the recent training time."""
+    """Says when the next look is affordable: a look waits until training has earned what the last one cost."""
 
     def __init__(self) -> None:
-        self.cost = 0.0                                              # seconds, of the last look
-        self._trained = self._watched = 0.0
+        self.cost = 0.0                                              # seconds, the cheaper of the last two looks
+        self._last, self._earned = 0.0, 0.0
 
     def trained(self, seconds: float) -> None:
-        keep = max(0.0, 1 - seconds / MEMORY)
-        self._trained = self._trained * keep + seconds
-        self._watched *= keep
+        self._earned += seconds
 
     def affords(self, share: float) -> bool:
-        return share > 0 and self._watched + self.cost <= share * self._trained
+        return self._earned * share >= self.cost and share > 0
 
     @contextmanager
     def look(self):
         start = time.perf_counter()
         yield
-        self.cost = time.perf_counter() - start
-        self._watched += self.cost
+        took = time.perf_counter() - start
+        self.cost = min(took, self._last) if self._last else took    # one that was held up says little
+        self._last, self._earned = took, 0.0
 
 
 @dataclass(frozen=True)
@@ -103,8 +101,7 @@ class Watcher:
         if not self.controls and len(self._taught):
             self._measure_controls(stopped)
         if not stopped():
-            with self.budgets["map"].look():
-                self._draw_map(0)
+            self._draw_map(0)
 
     def look(self, step, row: dict[str, Any]) -> None:
         """After a step: read what is affordable, and write it into the step's row of the history."""

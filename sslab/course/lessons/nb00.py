@@ -119,4 +119,4 @@ def _(r):
               without={"00/negatives/off/std": "00/negatives/on/std"})
 def _(r):
     off, on = r["00/negatives/off/std"], r["00/negatives/on/std"]
-    return max(off.value, *off.draws) < 0.1 and on.value > 0.5
+    return max((off.value, *off.draws)) < 0.1 and on.value > 0.5

@@ -24,7 +24,7 @@ const PAGE = `
   <main>
     <section class="knobs" aria-label="Knobs"></section>
     <section class="map" aria-label="Map of the embeddings">
-      <div class="heading"><h4>What the encoder makes of <span class="count"></span> validation images</h4>
+      <div class="heading"><h4>Map of <span class="count"></span> validation images</h4>
         <button type="button" name="umap" class="small">UMAP of this moment</button></div>
       <p class="caption"></p><div class="mapbox"></div></section>
     <section class="curves" aria-label="Curves"></section>
