@@ -23,7 +23,8 @@ from jupyter_browser import jupyterlab, open_notebook, run_cell, write_notebook
 SETUP = """
 import time, json, os, psutil, sslab.lab.run as lab_run
 from sslab.lab import Lab
-times, used, train = [], [], lab_run.train
+from sslab.training import train
+times, used = [], []
 def cpu():
     total = 0
     for process in psutil.Process(int(os.environ["BENCHMARK"])).children(recursive=True):
@@ -84,7 +85,6 @@ def measure(rounds: int, steps: int) -> tuple[dict[str, list[dict]], list[float]
                 pictures.append(1000 * drawn / seconds)
                 messages.append(1000 * answered / seconds)
                 run_cell(page, 4)
-                run_cell(page, 0)                                    # no lab is on the page while the others run
         browser.close()
         found: dict[str, list[dict]] = {}
         for line in (folder / "rates.jsonl").read_text().splitlines():

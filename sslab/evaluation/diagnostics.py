@@ -126,7 +126,7 @@ def diagnose(z: Tensor) -> Diagnosis:
         numbers["clusters"] = clusters
         return Diagnosis("cluster collapse", f"Cluster collapse: {count} inputs share {clusters} points.", numbers)
     possible = min(dim, count - 1)
-    if rank < 0.15 * possible or rank < 2.5 <= possible:
+    if rank < 0.05 * possible or rank < 2.5 <= possible:
         return Diagnosis("dimensional collapse", f"Dimensional collapse: the cloud fills about {rank:.0f} of "
                          f"{dim} directions.", numbers)
     return Diagnosis("healthy", f"Healthy: spread over the sphere (std {spread:.2f}), about {rank:.0f} of {dim} "
