@@ -92,17 +92,24 @@ def run_cell(page, index: int, wait: float = 60) -> None:
 
 def run_all(page) -> None:
     """Run > Run All Cells; does not wait for them."""
+    from playwright.sync_api import Error
+
     for _ in range(20):
-        page.locator(".lm-MenuBar-item", has_text="Run").click()
-        page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
-        page.wait_for_timeout(1500)
         _dismiss_dialog(page)
+        with contextlib.suppress(Error):                             # a dialog came in between
+            page.locator(".lm-MenuBar-item", has_text="Run").click(timeout=3000)
+            page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click(timeout=3000)
+        page.wait_for_timeout(1500)
         if re.search(r"[\d*]", "".join(page.locator(".jp-Notebook .jp-InputPrompt").all_inner_texts())):
             return                                                   # a kernel that is not quite there drops it
     raise TimeoutError("Run All Cells ran nothing")
 
 
 def _dismiss_dialog(page) -> None:
-    """JupyterLab says so in a dialog when the kernel is not connected yet."""
-    if page.locator(".jp-Dialog").count():
+    """JupyterLab says in a dialog that the kernel is not connected yet."""
+    dialog = page.locator(".jp-Dialog")
+    if dialog.count():
         page.keyboard.press("Escape")
+        page.wait_for_timeout(200)
+        if dialog.count():
+            dialog.locator("button").last.click()

@@ -16,7 +16,7 @@ import numpy as np
 
 FASTEST = 0.1                                                        # seconds between two frames, at least
 ANSWER = 1.0                                                         # seconds to wait for an acknowledgement
-SHARE = 0.04                                                         # of the browser's time that drawing frames may take
+SHARE = 0.025                                                        # of the browser's time that drawing frames may take
 SILENT = 5                                                           # unanswered frames after which nobody is there
 TILE, ACROSS = 40, 25                                                # thumbnails: largest side, how many in a row
 COLUMNS = ("step", "loss", "std", "effective_rank", "probe", "seconds")

@@ -19,7 +19,7 @@ from sslab.lab.projection import SteadyPCA
 SHOWN, TESTED = 600, 1000                                            # validation images: on the map, in the probe
 LABELS = 10                                                          # labelled images a class for the online probe
 ALONE = {"gauges": 0.005, "map": 0.01, "probe": 0.01}                # shares of training time while nobody looks
-WATCHED = {"gauges": 0.01, "map": 0.07, "probe": 0.02}               # while somebody does; the rest is the browser's
+WATCHED = {"gauges": 0.008, "map": 0.035, "probe": 0.012}            # while somebody does; the rest is the browser's
 FASTEST = 0.1                                                        # seconds between two maps, at least
 PENALTY = 1e-2                                                       # of the online probe: nothing to choose it with
 

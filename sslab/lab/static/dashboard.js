@@ -2,8 +2,8 @@
 // once it is drawn, and send what a person does. No network, no library, no build step.
 
 const SEND_EVERY = 100;                                   // ms between two values of a slider that is being moved
-const TWEEN_EVERY = 180;                                  // ms between two pictures of a moving map, at least
-const SHARE = 0.1;                                        // of this page's time that moving the map may take
+const TWEEN_EVERY = 195;                                  // ms between two pictures of a moving map, at least
+const SHARE = 0.15;                                       // of this page's time that moving the map may take
 const HANDS_OFF = 800;                                    // ms in which the kernel does not move a slider under a hand
 const MERGE = 12;                                         // steps within which changes of one knob are one change
 
@@ -112,7 +112,7 @@ class Control {
 
 class View {
   constructor(model, root) {
-    Object.assign(this, { model, root, id: Math.random().toString(36).slice(2), known: false, controls: {}, waiting: {}, answered: 0, cost: 10 });
+    Object.assign(this, { model, root, id: Math.random().toString(36).slice(2), known: false, controls: {}, waiting: {}, answered: 0, cost: 10, news: null });
     root.className = "sslab-lab";
     root.innerHTML = PAGE;
     this.$ = (selector) => root.querySelector(selector);
@@ -181,21 +181,26 @@ class View {
     if (content.kind === "state") this.setEverything(content, arrays);
     if (content.from > this.rows.length) { this.hello(); return; }
     this.setNews(content, arrays);
-    if (document.hidden) return;
-    this.paint(() => this.draw(), () => {
-      this.answered += 1;
-      if (this.active) this.say({ kind: "ack", number: content.number, cost: this.cost / 1000 });
-    });
+    this.news = content.number;
+    if (!this.ticking && !document.hidden) this.tick();
   }
 
-  /** Draw in the next frame, and note what it cost: the time until the page is painted and we are called again. */
-  paint(draw, then = () => {}) {
+  /**
+   * Draw what is new and, while the map moves, a picture of it every now and then: news wait for the next picture, so
+   * that the page is painted once for both. Each picture costs training time; slow pages draw fewer.
+   */
+  tick() {
+    this.ticking = true;
     requestAnimationFrame(() => {
-      const start = performance.now();
-      draw();
-      setTimeout(() => {
+      const start = performance.now(), news = this.news;
+      this.news = null;
+      if (news) this.draw(); else this.map.draw(start);
+      setTimeout(() => {                                  // now the page is painted
         this.cost = 0.8 * this.cost + 0.2 * (performance.now() - start);
-        then();
+        if (news) this.answered += 1;
+        if (news && this.active) this.say({ kind: "ack", number: news, cost: this.cost / 1000 });
+        this.ticking = this.active && (this.map.moving || this.news !== null);
+        if (this.ticking) this.tween = setTimeout(() => this.tick(), Math.max(TWEEN_EVERY, this.cost / SHARE));
       });
     });
   }
@@ -397,7 +402,7 @@ class View {
     this.writeValues(mine, dimensions);
     Object.values(plots).forEach((plot) => plot.draw(theme));
     this.listRuns(ghosts);
-    this.animate();
+    this.map.draw(performance.now());
   }
 
   writeValues(mine, dimensions) {
@@ -425,15 +430,6 @@ class View {
     list.hidden = !ghosts.length;
     list.innerHTML = runs.join("");
     ghosts.forEach((ghost, index) => list.children[index + 1].append(text(ghost)));
-  }
-
-  /** Draw the map now and, while it moves, again: a few pictures a second, because each one costs training time. */
-  animate() {
-    clearTimeout(this.tween);
-    this.map.draw(performance.now());
-    if (this.map.moving && this.active) {
-      this.tween = setTimeout(() => this.paint(() => this.animate()), Math.max(TWEEN_EVERY, this.cost / SHARE));
-    }
   }
 }
 

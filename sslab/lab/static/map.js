@@ -121,7 +121,7 @@ class EmbeddingMap {
     if (first) this.points = target.slice();
     this.target = target;
     this.begun = now;
-    this.lasts = first || jump || this.still.matches ? 0 : Math.max(SHORTEST, this.interval);
+    this.lasts = first || jump || this.still.matches ? 0 : Math.max(SHORTEST, 1.1 * this.interval);
   }
 
   get moving() {
