@@ -49,15 +49,24 @@ class VisionTransformer(nn.Module):
             raise ValueError(f"patch: got {patch}, takes a divisor of the image size {size}")
         if dim % 4 or dim % heads:
             raise ValueError(f"dim: got {dim}, takes a multiple of 4 and of heads ({heads})")
-        self.dim = dim
+        self.dim, self.patch = dim, patch
         self.embed = nn.Conv2d(channels, dim, patch, patch)
         self.register_buffer("positions", sine_positions(size // patch, dim), persistent=False)
         self.blocks = nn.Sequential(*[Block(dim, heads) for _ in range(depth)])
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor) -> Tensor:                                          # [B, C, H, W]
-        tokens = self.embed(x).flatten(2).transpose(1, 2) + self.positions           # [B, T, D]
+        patches = self.embed(x)                                                      # [B, D, h, w]
+        tokens = patches.flatten(2).transpose(1, 2) + self._places(*patches.shape[2:])               # [B, T, D]
         return self.norm(self.blocks(tokens)).mean(dim=1)                            # [B, D]
+
+    def _places(self, rows: int, columns: int) -> Tensor:
+        """Positions [T, D]; a smaller picture, as a small crop is, lies on the same plane with wider steps."""
+        if rows * columns == len(self.positions):
+            return self.positions
+        side = math.isqrt(len(self.positions))
+        grid = self.positions.T.view(1, -1, side, side)                              # [1, D, side, side]
+        return F.interpolate(grid, (rows, columns), mode="bilinear", align_corners=False)[0].flatten(1).T
 
 
 def vit(channels: int, size: int, patch: int | None = None, dim: int = 128, depth: int = 4,

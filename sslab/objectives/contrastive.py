@@ -1,16 +1,14 @@
 """Contrastive learning: tell the other view of the same picture from all the other pictures."""
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from sslab.encoders import projector
 from sslab.knobs import number, switch
-from sslab.objectives.base import Loss, Objective, full_precision
-from sslab.views import Augment
+from sslab.objectives.base import Loss, full_precision
+from sslab.objectives.joint import OUTPUT_NORM, TwoViews
 
 
 @full_precision
@@ -52,7 +50,7 @@ def _check_pairs(z1: Tensor, z2: Tensor, temperature: float) -> None:
         raise ValueError(f"temperature: got {temperature}, takes a number above 0")
 
 
-class SimCLR(Objective):
+class SimCLR(TwoViews):
     """Two random views of each picture, one encoder, one projector, NT-Xent (Chen et al. 2020, arXiv:2002.05709)."""
 
     title = "SimCLR"
@@ -62,25 +60,17 @@ class SimCLR(Objective):
     negatives = switch(True, help="Off: partners attract and nothing pushes. What is the easiest solution then?")
     self_pairs_masked = switch(True, help="Off: every view is compared with itself too, a common bug.")
     positives_shuffled = switch(False, help="On: the two views come from different pictures. Nothing to learn.")
-
-    def __init__(self, encoder: nn.Module, views: Augment | None = None, hidden: int = 256, outputs: int = 128,
-                 **values: Any) -> None:
-        super().__init__(encoder, views, **values)
-        self.projector = projector(encoder.dim, hidden, outputs)
-        self._batch = 2
+    output_norm = switch(False, help=OUTPUT_NORM)
 
     def make_views(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Images [B, C, H, W] -> two views of each, [B, C, H, W] twice."""
-        twice = self.views(torch.cat([batch, batch]), generator)     # [2B, C, H, W]
-        first, second = twice.chunk(2)
+        first, second = super().make_views(batch, generator)
         if self.positives_shuffled:
             second = second.roll(1, dims=0)                          # everybody's partner is a stranger
         return first, second
 
     def forward(self, views: tuple[Tensor, Tensor]) -> Loss:
-        self._batch = len(views[0])
-        h = self.encoder(torch.cat(views))                           # [2B, D]
-        z = self.projector(h)                                        # [2B, P]
+        h, z = self.see(views)                                       # [2B, D], [2B, P]
         z1, z2 = z.chunk(2)
         pull = attraction(z1, z2, self.temperature)
         if not self.negatives:

@@ -65,6 +65,8 @@ class Augment(Adjustable):
 
     crop = number(1, 0.05, 1, help="Smallest share of the area that a crop keeps; 1 is off. "
                                    "Makes the model ignore position and size, and recognise parts.")
+    crop_largest = number(1, 0.05, 1, help="Largest share of the area that a crop keeps, where it keeps less than all: "
+                                           "below 1 every view is a part.")
     crop_ratio = number(4 / 3, 1, 3, help="How far a crop may be stretched: longer side over shorter.")
     flip = number(0, 0, 1, help="Probability of a mirror image. Makes the model ignore left and right.")
     rotation = number(0, 0, 180, help="Largest turn in degrees, either way. Makes the model ignore tilt.")
@@ -113,7 +115,7 @@ class Augment(Adjustable):
         u = dict(zip(_DRAWS, uniform))
         p = {}
         if self.crop < 1:
-            area = self.crop + (1 - self.crop) * u["area"]
+            area = self.crop + (max(self.crop, self.crop_largest) - self.crop) * u["area"]
             p["crop_width"], p["crop_height"] = _sides(area, self.crop_ratio, u["ratio"])
             p["crop_left"] = u["left"] * (1 - p["crop_width"])
             p["crop_top"] = u["top"] * (1 - p["crop_height"])

@@ -1,0 +1,122 @@
+"""Momentum contrast: negatives from a queue of past keys, kept comparable by an encoder that changes slowly."""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sslab.knobs import number, switch
+from sslab.objectives.base import Loss, full_precision
+from sslab.objectives.contrastive import attraction
+from sslab.objectives.joint import OUTPUT_NORM, Teacher, TwoViews
+from sslab.views import Augment
+
+
+@full_precision
+def info_nce(queries: Tensor, keys: Tensor, negatives: Tensor | None = None, temperature: float = 0.07) -> Tensor:
+    """Each query must find its own key among the negatives: cross-entropy over 1 + K cosines.
+
+    Log(K + 1) is chance, and what a collapsed encoder scores.
+
+    Args:
+        queries, keys: [B, D], row i of both from the same picture, at any scale, normalised here.
+        negatives: a queue [K, D]; None: the other keys of the batch, K = B - 1.
+        temperature: above 0.
+    Returns:
+        scalar: mean over the B queries, one direction.
+    Raises:
+        ValueError: shapes do not fit, or temperature is not above 0.
+    Source:
+        He et al. 2019, arXiv:1911.05722, equation 1 and algorithm 1. Without a queue: arXiv:2104.02057, algorithm 1,
+        which multiplies by 2 temperature.
+    """
+    if queries.ndim != 2 or queries.shape != keys.shape:
+        raise ValueError(f"queries, keys: got shapes {list(queries.shape)} and {list(keys.shape)}, takes [B, D] twice")
+    if negatives is not None and (negatives.ndim != 2 or negatives.shape[1] != queries.shape[1]):
+        raise ValueError(f"negatives: got shape {list(negatives.shape)}, takes [K, {queries.shape[1]}]")
+    if not temperature > 0:
+        raise ValueError(f"temperature: got {temperature}, takes a number above 0")
+    q, k = F.normalize(queries, dim=1), F.normalize(keys, dim=1)     # [B, D]
+    if negatives is None:
+        return F.cross_entropy(q @ k.T / temperature, torch.arange(len(q), device=q.device))
+    own = (q * k).sum(dim=1, keepdim=True)                           # [B, 1]
+    others = q @ F.normalize(negatives.to(q), dim=1).T               # [B, K]
+    logits = torch.cat([own, others], dim=1) / temperature           # [B, 1 + K]
+    return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long, device=q.device))
+
+
+class Queue(nn.Module):
+    """The last K keys, oldest overwritten first. It starts with random directions, so that it is never empty."""
+
+    def __init__(self, size: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("keys", F.normalize(torch.randn(size, dim), dim=1))     # [K, D]
+        self.register_buffer("pointer", torch.zeros((), dtype=torch.long))           # where the next key goes
+
+    @torch.no_grad()
+    def put(self, keys: Tensor) -> None:
+        """Keys [B, D] take the places from the pointer on, and from 0 again after the last one."""
+        size = len(self.keys)
+        skipped = max(0, len(keys) - size)                           # of more keys than places the last ones stay
+        places = (self.pointer + torch.arange(skipped, len(keys), device=keys.device)) % size
+        self.keys.index_copy_(0, places, keys[skipped:].to(self.keys))
+        self.pointer.add_(len(keys)).remainder_(size)
+
+
+class MoCo(TwoViews):
+    """Queries from the encoder, keys from its slow copy, negatives from a queue (MoCo v2, arXiv:2003.04297).
+
+    With `queue` off the negatives are the batch's other keys, as in MoCo v3 (arXiv:2104.02057).
+
+    Args:
+        size: K, how many keys the queue holds.
+    """
+
+    title = "MoCo"
+
+    temperature = number(0.2, 0.02, 5.0, log=True,
+                         help="Low: only the most similar negatives push. High: all push alike.")
+    momentum = number(0.99, 0.0, 1.0, help="How slowly the key encoder follows. At 0 it is the encoder of the last step: "
+                                           "keys in the queue are then from encoders that differ most.")
+    queue = switch(True, help="Off: negatives are the other keys of the batch (MoCo v3).")
+    symmetric = switch(True, help="On: each view is query once and key once. Off: the first is the query (MoCo v2).")
+    negatives = switch(True, help="Off: queries approach their keys and nothing pushes. What is the easiest solution then?")
+    output_norm = switch(False, help=OUTPUT_NORM)
+
+    def __init__(self, encoder: nn.Module, views: Augment | None = None, hidden: int = 256, outputs: int = 128,
+                 size: int = 4096, **values: Any) -> None:
+        super().__init__(encoder, views, hidden, outputs, **values)
+        self.teacher = Teacher(self.encoder, self.projector, self.norm)
+        self.past = Queue(size, outputs)
+        self._keys: Tensor | None = None
+
+    def forward(self, views: tuple[Tensor, Tensor]) -> Loss:
+        h, z = self.see(views if self.symmetric else views[:1])      # [2B, D], [2B, P]; or [B, D], [B, P]
+        networks = self.teacher.networks if self.output_norm else self.teacher.networks[:2]
+        with torch.no_grad():
+            k = torch.cat(views[::-1] if self.symmetric else views[1:])              # the other view is the key
+            for network in networks:
+                k = network(k)                                       # [2B, P] or [B, P]
+        self._keys = F.normalize(k.float(), dim=1)
+        pull = attraction(z, k, self.temperature)
+        if not self.negatives:
+            return Loss(pull, {"attraction": pull}, h, z)
+        if self.queue:
+            total = info_nce(z, k, self.past.keys, self.temperature)
+        else:
+            halves = zip(z.split(self._batch), k.split(self._batch), strict=True)
+            each = [info_nce(queries, keys, None, self.temperature) for queries, keys in halves]
+            total = torch.stack(each).mean()
+        return Loss(total, {"attraction": pull, "repulsion": total - pull}, h, z)
+
+    def after_step(self) -> None:
+        self.teacher.follow(self.encoder, self.projector, self.norm, momentum=self.momentum)
+        if self._keys is not None:
+            self.past.put(self._keys)
+
+    def reference_levels(self) -> dict[str, float]:
+        if not self.negatives:
+            return {"collapsed": -1 / self.temperature}
+        return {"chance = collapsed": math.log(len(self.past.keys) + 1 if self.queue else self._batch)}
