@@ -62,5 +62,27 @@ def doctor():
     sys.exit(int(broken))
 
 
+@main.command()
+@click.option("--dataset", "datasets", multiple=True, help="One of digits, fashion, emoji; several times for several. All.")
+@click.option("--method", "methods", multiple=True, help="An objective's name; several times for several. All.")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1, 3), help="Pretraining runs of each.")
+def compare(datasets, methods, seeds):
+    """Train and probe all methods on one protocol; a killed comparison goes on where it was.
+
+    The table of the course (notebooks/results.json) is made of the same runs: `sslab course evidence 13/board`.
+    """
+    from sslab._names import choose
+    from sslab.course import compare as comparing
+
+    try:
+        datasets = [choose(name, comparing.DATASETS, "dataset") for name in datasets] or comparing.DATASETS
+        methods = [choose(name, comparing.METHODS, "method") for name in methods] or comparing.METHODS
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    ledger = comparing.compare(datasets, methods, range(seeds), say=lambda line: click.echo(line, err=True))
+    for dataset in datasets:
+        click.echo(comparing.table(ledger, dataset))
+
+
 if __name__ == "__main__":
     main()

@@ -144,8 +144,8 @@ def make(chosen: Iterable[Evidence], ledger: Ledger, force: bool = False, cache:
         for units in one.groups():
             finished = {}
             for unit in units:
-                finished[unit.seed] = _finish(unit, unit.file(cache), force, say)
-            made |= _records(units[0], finished)
+                finished[unit.seed] = finish(unit, unit.file(cache), force, say)
+            made |= records(units[0], finished)
             ledger.records |= made
             yield
         for name in [name for name in ledger.records if _is_under(name, one.name) and name not in made]:
@@ -178,7 +178,7 @@ def record_name(prefix: str, key: str) -> str:
     return name
 
 
-def _finish(unit: Unit, file: Path, force: bool, say: Callable[[str], None]) -> dict[str, Any]:
+def finish(unit: Unit, file: Path, force: bool = False, say: Callable[[str], None] = print) -> dict[str, Any]:
     """A unit's results: from the cache, or measured now."""
     if file.exists() and not force:
         say(f"{unit.prefix} seed {unit.seed}: kept")
@@ -190,7 +190,7 @@ def _finish(unit: Unit, file: Path, force: bool, say: Callable[[str], None]) -> 
     return row
 
 
-def _records(unit: Unit, finished: dict[int, dict[str, Any]]) -> dict[str, Record]:
+def records(unit: Unit, finished: dict[int, dict[str, Any]]) -> dict[str, Record]:
     """The records of one group: value, interval and curves over the seeds."""
     last = list(finished.values())[-1]
     facts = {key: last[key] for key in ("mode", "device", "versions", "commit")}

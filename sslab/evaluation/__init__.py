@@ -3,9 +3,11 @@
 from sslab.evaluation.diagnostics import (
                                           Diagnosis,
                                           alignment,
+                                          alpha_req,
                                           diagnose,
                                           effective_rank,
                                           feature_std,
+                                          lidar,
                                           rankme,
                                           singular_values,
                                           uniformity,
@@ -22,7 +24,7 @@ from sslab.evaluation.labels import (
 from sslab.evaluation.logistic import fit_logistic
 from sslab.evaluation.probe import Probe, Scaling, knn, linear_probe
 
-__all__ = ["FIXED_PENALTY", "Diagnosis", "Efficiency", "Probe", "Scaling", "accuracy", "alignment", "calibrate",
-           "controls", "diagnose", "draw_labels", "effective_rank", "evaluating", "feature_std", "features",
-           "fit_logistic", "knn", "label_efficiency", "linear_probe", "random_encoder", "rankme",
+__all__ = ["FIXED_PENALTY", "Diagnosis", "Efficiency", "Probe", "Scaling", "accuracy", "alignment", "alpha_req",
+           "calibrate", "controls", "diagnose", "draw_labels", "effective_rank", "evaluating", "feature_std", "features",
+           "fit_logistic", "knn", "label_efficiency", "lidar", "linear_probe", "random_encoder", "rankme",
            "raw_pixels", "singular_values", "supervised", "train_supervised", "uniformity"]

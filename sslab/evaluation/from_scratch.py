@@ -11,7 +11,8 @@ from sslab.training import train
 from sslab.views import Augment
 
 # What is tried on validation before the draws are run; wide enough that the best is inside on digits and fashion.
-SEARCH = tuple({"learning_rate": rate, "steps": steps} for rate, steps in ((1e-3, 150), (3e-3, 150), (3e-3, 300)))
+SEARCH = tuple({"learning_rate": rate, "steps": steps, "weight_decay": decay}
+               for rate, steps in ((1e-3, 150), (3e-3, 150), (3e-3, 300), (8e-3, 300)) for decay in (1e-4, 0.3))
 
 
 def train_supervised(dataset, rows: torch.Tensor, encoder: str = "conv", views: Augment | None = None, seed: int = 0,

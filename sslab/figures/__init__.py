@@ -9,8 +9,19 @@ from sslab.figures.curves import (
                                   spectrum,
                                   temperature_weights,
 )
+from sslab.figures.family import (
+                                  ablation,
+                                  choices,
+                                  clusters,
+                                  codes,
+                                  correlations,
+                                  crops,
+                                  switched,
+                                  teacher_memory,
+)
 from sslab.figures.pictures import samples, tile, views
 from sslab.figures.style import COLOURS, MARKERS, class_style
 
-__all__ = ["COLOURS", "MARKERS", "class_style", "embedding_map", "label_efficiency", "loss", "samples", "settings",
-           "similarity_matrix", "spectrum", "temperature_weights", "tile", "views"]
+__all__ = ["COLOURS", "MARKERS", "ablation", "choices", "class_style", "clusters", "codes", "correlations", "crops",
+           "embedding_map", "label_efficiency", "loss", "samples", "settings", "similarity_matrix", "spectrum", "switched",
+           "teacher_memory", "temperature_weights", "tile", "views"]

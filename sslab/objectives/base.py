@@ -28,18 +28,24 @@ class Loss:
     projection: Tensor | None = None
 
 
-def full_precision(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Run a pure loss outside of autocast, half types raised to float32, float64 left alone."""
+def full_precision(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a pure loss outside of autocast, half types raised to float32 (in lists too), float64 left alone."""
 
     @functools.wraps(loss)
-    def run(*tensors: Any, **options: Any) -> Tensor:
-        raised = [t.float() if isinstance(t, Tensor) and t.dtype in (torch.float16, torch.bfloat16) else t
-                  for t in tensors]
-        device = next(t.device.type for t in tensors if isinstance(t, Tensor))
+    def run(*values: Any, **options: Any) -> Any:
+        given = [each for value in (*values, *options.values())
+                 for each in (value if isinstance(value, (list, tuple)) else [value])]
+        device = next((each.device.type for each in given if isinstance(each, Tensor)), "cpu")
         with torch.autocast(device, enabled=False):
-            return loss(*raised, **options)
+            return loss(*map(_raised, values), **{name: _raised(value) for name, value in options.items()})
 
     return run
+
+
+def _raised(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_raised(each) for each in value]
+    return value.float() if isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16) else value
 
 
 class Objective(Adjustable, nn.Module):

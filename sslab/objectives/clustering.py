@@ -40,10 +40,6 @@ def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tens
 
 
 @full_precision
-def _swapped(scores: Tensor, codes: Tensor, temperature: float) -> Tensor:
-    return -(codes * torch.log_softmax(scores / temperature, dim=1)).sum(dim=1).mean()
-
-
 def swav(scores: list[Tensor], codes: list[Tensor], temperature: float = 0.1) -> Tensor:
     """Swapped prediction: each view must tell the cluster of each other view that has a code.
 
@@ -63,7 +59,8 @@ def swav(scores: list[Tensor], codes: list[Tensor], temperature: float = 0.1) ->
     pairs = [(i, j) for i, j in itertools.product(range(len(codes)), range(len(scores))) if i != j]
     if not pairs:
         raise ValueError(f"scores: got {len(scores)} views and {len(codes)} codes, takes a pair that differs")
-    return torch.stack([_swapped(scores[j], codes[i], temperature) for i, j in pairs]).mean()
+    said = [torch.log_softmax(each / temperature, dim=1) for each in scores]         # [B, K]
+    return torch.stack([-(codes[i] * said[j]).sum(dim=1).mean() for i, j in pairs]).mean()
 
 
 def prototypes_used(scores: Tensor) -> Tensor:
@@ -82,7 +79,7 @@ class SwAV(MultiCrop):
     title = "SwAV"
 
     temperature = number(0.1, 0.02, 1.0, log=True, help="How sharply a view has to choose its cluster.")
-    epsilon = number(0.05, 0.01, 1.0, log=True, help="Low: codes are one cluster each. High: codes are all clusters alike.")
+    epsilon = number(0.03, 0.01, 1.0, log=True, help="Low: codes are one cluster each. High: codes are all clusters alike.")
     balanced = switch(True, help="Off: codes are a plain softmax, without Sinkhorn. Nothing keeps all clusters in use.")
     local_views = number(2, 0, 6, integer=True, help=LOCAL_VIEWS)
     output_norm = switch(False, help=OUTPUT_NORM)

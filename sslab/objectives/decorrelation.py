@@ -74,12 +74,12 @@ def vicreg(z1: Tensor, z2: Tensor, invariance: float = 25.0, variance: float = 2
     Source:
         Bardes et al. 2021, arXiv:2105.04906, equations 1 to 6, scaled as in the official code (docs/conventions.md).
     """
-    _check_pair(z1, z2)
     terms = _vicreg_terms(z1, z2)
     return invariance * terms[0] + variance * terms[1] + covariance * terms[2]
 
 
 def _vicreg_terms(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    _check_pair(z1, z2)
     return (F.mse_loss(z1, z2), (variance_hinge(z1) + variance_hinge(z2)) / 2,
             covariance_penalty(z1) + covariance_penalty(z2))
 
@@ -114,6 +114,7 @@ def sigreg(z: Tensor, slices: int = 256, knots: int = 17, generator: torch.Gener
     return (error @ weights).mean() * len(z)
 
 
+@full_precision
 def lejepa(views: list[Tensor], weight: float = 0.05, slices: int = 256, knots: int = 17,
            generator: torch.Generator | None = None) -> Tensor:
     """Views near their mean, and each view's cloud a standard Gaussian: (1 - weight) prediction + weight sigreg.
@@ -129,16 +130,15 @@ def lejepa(views: list[Tensor], weight: float = 0.05, slices: int = 256, knots: 
     return (1 - weight) * prediction + weight * gaussian
 
 
+@full_precision
 def _lejepa_terms(views, slices, knots, generator) -> tuple[Tensor, Tensor]:
     z = torch.stack(list(views))                                     # [V, N, D]
-    if z.dtype in (torch.float16, torch.bfloat16):
-        z = z.float()
     prediction = (z - z.mean(dim=0)).square().mean()
-    state = None if generator is None else generator.get_state()
+    generator = generator or torch.Generator().manual_seed(int(torch.randint(2**31, ())))
+    state = generator.get_state()
     each = []
     for view in z:
-        if state is not None:
-            generator.set_state(state)                               # the same lines for every view
+        generator.set_state(state)                                   # the same lines for every view
         each.append(sigreg(view, slices, knots, generator))
     return prediction, torch.stack(each).mean()
 
@@ -153,7 +153,7 @@ class BarlowTwins(TwoViews):
 
     title = "Barlow Twins"
 
-    off_diagonal_weight = number(5e-3, 1e-4, 1.0, log=True, help="How much two features that say the same cost.")
+    off_diagonal_weight = number(0.02, 1e-4, 1.0, log=True, help="How much two features that say the same cost.")
     decorrelate = switch(True, help="Off: the weight is 0. Features may all say the same thing.")
     output_norm = switch(False, help=OUTPUT_NORM + " The loss does the same by itself.")
 
@@ -164,7 +164,7 @@ class BarlowTwins(TwoViews):
         return Loss(invariance + redundancy, {"invariance": invariance, "redundancy": redundancy}, h, z)
 
     def reference_levels(self) -> dict[str, float]:
-        return {"chance = collapsed": float(self.norm.num_features)}
+        return {"collapsed": float(self.norm.num_features)}
 
 
 class VICReg(TwoViews):
@@ -194,7 +194,7 @@ class LeJEPA(TwoViews):
 
     title = "LeJEPA"
 
-    gaussian_weight = number(0.05, 0.0, 1.0, help="Share of SIGReg in the loss. At 0 nothing keeps z from becoming constant.")
+    gaussian_weight = number(0.02, 0.0, 1.0, help="Share of SIGReg in the loss. At 0 nothing keeps z from becoming constant.")
     slices = number(256, 16, 1024, integer=True, log=True, help="Random lines on which z is compared with a Gaussian.")
     output_norm = switch(False, help=OUTPUT_NORM)
 
@@ -214,4 +214,4 @@ class LeJEPA(TwoViews):
 
     def reference_levels(self) -> dict[str, float]:
         origin = torch.zeros(self._batch, self.norm.num_features)
-        return {"collapsed": self.gaussian_weight * float(sigreg(origin, 1))}
+        return {"collapsed": self.gaussian_weight * float(sigreg(origin, 1, generator=torch.Generator()))}

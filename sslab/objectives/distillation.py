@@ -50,6 +50,7 @@ def dino(student: list[Tensor], teacher: list[Tensor], center: Tensor, student_t
     return sum(_dino_terms(student, teacher, center, student_temperature, teacher_temperature).values())
 
 
+@full_precision
 def _dino_terms(student, teacher, center, student_temperature, teacher_temperature) -> dict[str, Tensor]:
     """The cross-entropy as the teacher's entropy plus the divergence from it: their sum is the loss."""
     for name, value in (("student_temperature", student_temperature), ("teacher_temperature", teacher_temperature)):
@@ -58,8 +59,8 @@ def _dino_terms(student, teacher, center, student_temperature, teacher_temperatu
     pairs = [(i, j) for i, j in itertools.product(range(len(teacher)), range(len(student))) if i != j]
     if not pairs:
         raise ValueError(f"student: got {len(student)} views and {len(teacher)} of the teacher, takes a pair that differs")
-    said = [F.log_softmax((t.detach().to(center) - center) / teacher_temperature, dim=1) for t in teacher]     # [B, K]
-    heard = [F.log_softmax(s.to(center) / student_temperature, dim=1) for s in student]                        # [B, K]
+    said = [F.log_softmax((t.detach() - center) / teacher_temperature, dim=1) for t in teacher]    # [B, K]
+    heard = [F.log_softmax(s / student_temperature, dim=1) for s in student]                 # [B, K]
     entropy = torch.stack([-(said[i].exp() * said[i]).sum(dim=1).mean() for i, _ in pairs]).mean()
     cross = torch.stack([-(said[i].exp() * heard[j]).sum(dim=1).mean() for i, j in pairs]).mean()
     return {"teacher_entropy": entropy, "divergence": cross - entropy}
@@ -95,10 +96,10 @@ class BYOL(TwoViews):
 
     title = "BYOL"
 
-    momentum = number(0.99, 0.0, 1.0, help="How slowly the teacher follows. 0: it is the student of the last step. "
-                                           "1: it stays as it began.")
+    momentum = number(0.9, 0.0, 1.0, help="How slowly the teacher follows. 0: it is the student itself. "
+                                          "1: it stays as it began. Long training wants more than a short one.")
     predictor_on = switch(True, help="Off: the student's projection is compared with the teacher's as it is.")
-    output_norm = switch(False, help=OUTPUT_NORM)
+    output_norm = switch(True, help=OUTPUT_NORM)
 
     def __init__(self, encoder: nn.Module, views: Augment | None = None, hidden: int = 256, outputs: int = 128,
                  **values: Any) -> None:
@@ -150,13 +151,13 @@ class DINO(MultiCrop):
     teacher_temperature = number(0.04, 0.01, 1.0, log=True, help="Low: the teacher's choice is sharpened.")
     centring = switch(True, help="Off: nothing keeps the teacher from choosing one prototype for every picture.")
     sharpening = switch(True, help="Off: the teacher is as warm as the student. What is the choice that never errs?")
-    momentum = number(0.99, 0.0, 1.0, help="How slowly the teacher follows the student.")
+    momentum = number(0.99, 0.0, 1.0, help="How slowly the teacher follows the student. 0: it is the student itself.")
     center_momentum = number(0.9, 0.0, 1.0, help="How slowly the centre follows the teacher's mean logits.")
-    local_views = number(2, 0, 6, integer=True, help=LOCAL_VIEWS)
+    local_views = number(0, 0, 6, integer=True, help=LOCAL_VIEWS)
     output_norm = switch(False, help=OUTPUT_NORM)
 
     def __init__(self, encoder: nn.Module, views: Augment | None = None, hidden: int = 256, outputs: int = 128,
-                 prototypes: int = 256, **values: Any) -> None:
+                 prototypes: int = 64, **values: Any) -> None:
         super().__init__(encoder, views, hidden, outputs, **values)
         self.prototypes = Prototypes(outputs, prototypes)
         self.teacher = Teacher(self.encoder, self.projector, self.prototypes)

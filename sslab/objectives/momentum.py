@@ -78,8 +78,8 @@ class MoCo(TwoViews):
 
     temperature = number(0.2, 0.02, 5.0, log=True,
                          help="Low: only the most similar negatives push. High: all push alike.")
-    momentum = number(0.99, 0.0, 1.0, help="How slowly the key encoder follows. At 0 it is the encoder of the last step: "
-                                           "keys in the queue are then from encoders that differ most.")
+    momentum = number(0.99, 0.0, 1.0, help="How slowly the key encoder follows. At 0 it is the encoder itself: keys in the "
+                                           "queue are then from encoders that differ most.")
     queue = switch(True, help="Off: negatives are the other keys of the batch (MoCo v3).")
     symmetric = switch(True, help="On: each view is query once and key once. Off: the first is the query (MoCo v2).")
     negatives = switch(True, help="Off: queries approach their keys and nothing pushes. What is the easiest solution then?")

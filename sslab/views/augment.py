@@ -23,8 +23,8 @@ _PICTURES = {"crop": 0.2, "flip": 0.5, "brightness": 0.4, "contrast": 0.4, "satu
              "greyscale": 0.2}
 PRESETS = {
     "none": {},
-    "digits": {"crop": 0.5, "rotation": 25, "contrast": 0.4, "erase": 0.25},
-    "fashion": {"crop": 0.4, "flip": 0.5, "brightness": 0.4, "contrast": 0.4, "erase": 0.25},
+    "digits": {"crop": 0.6, "rotation": 15, "brightness": 0.4, "contrast": 0.4, "blur": 0.5, "erase": 0.25},
+    "fashion": {"crop": 0.8, "brightness": 0.4, "contrast": 0.4, "solarise": 0.2, "erase": 0.25},      # all shoes point left
     "emoji": {**_PICTURES, "crop": 0.3},
     "shapes": {**_PICTURES, "crop": 0.3},
     "cifar10": _PICTURES,

@@ -1,10 +1,11 @@
-"""What the lessons' evidence shares: one pretraining run, and one probe of it."""
+"""What the lessons' evidence shares: one pretraining run, and what is read off it."""
 
-import time
+SHORT = 0.3                                                         # of the recipe's steps, so that a class can repeat it
 
 
-def pretrain(dataset_name: str, seed: int, share: float = 1.0, views=None, batch_size: int | None = None, **knobs):
-    """Train SimCLR by the recipe -> (objective, dataset, {"seconds", "views_per_second"}).
+def pretrain(dataset_name: str, seed: int, objective: str = "simclr", share: float = 1.0, views=None,
+             batch_size: int | None = None, **knobs):
+    """Train an objective by its recipe, in float32 on any device -> (objective, dataset, step): the last step taken.
 
     Args:
         share: of the recipe's steps. views: an Augment, the dataset's own if None.
@@ -16,19 +17,16 @@ def pretrain(dataset_name: str, seed: int, share: float = 1.0, views=None, batch
     from sslab.views import Augment
 
     dataset = sslab.load(dataset_name)
-    options = sslab.recipe("simclr", dataset_name, share=share)
+    options = sslab.recipe(objective, dataset_name, share=share)
     if batch_size is not None:
         options["steps"] = max(1, round(options["steps"] * options["batch_size"] / batch_size))
         options["batch_size"] = batch_size
     torch.manual_seed(seed)
     encoder = sslab.encoders.create("conv", dataset)
-    objective = sslab.objectives.create("simclr", encoder, views=views or Augment.named(dataset_name), **knobs)
-    start = time.perf_counter()
-    for step in sslab.train(objective, dataset, seed=seed, **options):
+    made = sslab.objectives.create(objective, encoder, views=views or Augment.named(dataset_name), **knobs)
+    for step in sslab.train(made, dataset, seed=seed, precision="float32", **options):
         pass
-    seconds = time.perf_counter() - start
-    rate = 2 * options["batch_size"] * options["steps"] / seconds
-    return objective, dataset, {"seconds": (seconds, "s"), "views_per_second": (rate, "views/s"), "loss": (float(step.loss), "nats")}
+    return made, dataset, step
 
 
 def projections(objective, images):
@@ -38,7 +36,8 @@ def projections(objective, images):
     from sslab.evaluation import evaluating
 
     with torch.no_grad(), evaluating(objective):
-        return objective.projector(objective.encoder(images)).float()
+        device = next(objective.parameters()).device
+        return objective.project(objective.encoder(images.to(device))).float().cpu()
 
 
 def quick_probe(objective, dataset, per_class: int = 5, draws: int = 5) -> float:
@@ -46,3 +45,28 @@ def quick_probe(objective, dataset, per_class: int = 5, draws: int = 5) -> float
     from sslab.evaluation import label_efficiency
 
     return label_efficiency(objective.encoder, dataset, (per_class,), draws, penalties=(0.1,), on="validation").mean(per_class)
+
+
+def measure(seed: int, objective: str = "simclr", dataset: str = "digits", share: float = SHORT, **options) -> dict:
+    """A short run, and what it did: to the probe (validation, 5 labels a class), kNN, spread and rank of z and h, the loss.
+
+    Prototypes in use (as a perplexity) come with the methods that have some.
+    """
+    import torch
+
+    from sslab import evaluation
+    from sslab.objectives import prototypes_used
+
+    made, data, step = pretrain(dataset, seed, objective, share=share, **options)
+    z, h = projections(made, data.validation.images[:1000]), evaluation.features(made.encoder, data.validation.images[:1000])
+    bank = evaluation.features(made.encoder, data.train.images[:5000])
+    right = evaluation.knn(bank, data.train.labels[:5000], h) == data.validation.labels[:1000]
+    rows = {"probe": (quick_probe(made, data), "accuracy"), "knn": (float(right.float().mean()), "accuracy"),
+            "loss": (float(step.loss), "nats"), "std": (float(evaluation.feature_std(z)), "std sqrt(D)"),
+            "effective-rank": (float(evaluation.effective_rank(z)), "directions"),
+            "effective-rank-h": (float(evaluation.effective_rank(h)), "directions")}
+    if hasattr(made, "prototypes"):
+        with torch.no_grad():
+            used = prototypes_used(made.prototypes(z.to(made.prototypes.weight)))
+        rows["prototypes-used"] = (float(used), "prototypes")
+    return rows

@@ -64,7 +64,11 @@ class Check:
     misconceptions: tried in this order.
     cases: makes the inputs, a list of argument tuples.
     extreme: inputs on which a careless implementation overflows or divides by zero, with what to say then.
-    differentiable: the value must carry the right gradient to its tensor arguments.
+    differentiable: the value must carry the right gradient to its tensor arguments, or to those at these
+        positions.
+    promises: what must hold beside the value: a mistake, and a test of (function, arguments) that is true where
+        it is made. Tried in this order, once the values are right.
+    stumble: what it means if the first inputs go well and later ones raise.
     shapes: a sentence on what goes in and comes out.
     """
 
@@ -75,7 +79,9 @@ class Check:
     misconceptions: Sequence[Misconception]
     cases: Callable[[], list[tuple]]
     extreme: tuple[Callable[[], list[tuple]], Misconception] | None = None
-    differentiable: bool = False
+    differentiable: bool | Sequence[int] = False
+    promises: Sequence[tuple[Misconception, Callable[[Callable, tuple], bool]]] = ()
+    stumble: Misconception | None = None
     shapes: str = ""
 
     def __call__(self, student: Callable[..., Any]) -> Result:
@@ -92,8 +98,18 @@ class Check:
                                hint=f"Hand over the function, without brackets: check.{self.function}(mine).")
         cases = self.cases()
         given, error = _tried(lambda: [student(*_copies(case)) for case in cases])
+        if isinstance(error, RuntimeError) and "type" in str(error):     # float32 made on the way meets float64
+            cases = [tuple(x.float() if isinstance(x, Tensor) and x.is_floating_point() else x for x in case)
+                     for case in cases]
+            given, error = _tried(lambda: [student(*_copies(case)) for case in cases])
         if error is not None:
+            if self.stumble and _tried(lambda: student(*_copies(cases[0])))[1] is None:
+                return self._fails(self.stumble.name, self.stumble.name,
+                                   f"{self.stumble.hint} ({type(error).__name__}: {error})")
             return self._broken(error, cases[0])
+        if all(value is None for value in given) and any(changes(student, cases[0])):
+            return self._fails("it changes its input and returns nothing", "nothing is returned",
+                               "End with return and the new value.")
         if any(value is None or value is ... or value is NotImplemented for value in given):
             return self._unwritten()
         try:
@@ -103,7 +119,8 @@ class Check:
         right = [_plain(self.reference(*_copies(case))) for case in cases]
         if not _all_same(values, right):
             return self._explain(values, right, cases)
-        for look in (lambda: self._gradient(student, cases[0]), lambda: self._extreme(student)):
+        for look in (lambda: self._promises(student, cases[0]), lambda: self._gradient(student, cases[0]),
+                     lambda: self._extreme(student)):
             found = look()
             if found is not None:
                 return found
@@ -144,18 +161,29 @@ class Check:
                            hint=f"On the first input yours is {float(yours.flatten()[at]):.4f} where "
                                 f"{float(ours.flatten()[at]):.4f} is expected. Try B = 2 by hand.")
 
+    def _promises(self, student: Callable, case: tuple) -> Result | None:
+        """None if everything holds that must hold beside the value."""
+        for what, made in self.promises:
+            found, error = _tried(lambda made=made: made(student, case))
+            if error is not None:
+                return self._broken(error, case)
+            if found:
+                return self._fails(what.name, what.name, what.hint)
+        return None
+
     def _gradient(self, student: Callable, case: tuple) -> Result | None:
         """None if the value carries the right gradient."""
         if not self.differentiable:
             return None
-        got, error = _tried(lambda: _gradients(student, case))
+        at = range(len(case)) if self.differentiable is True else self.differentiable
+        got, error = _tried(lambda: _gradients(student, case, at))
         if error is not None:                                        # such as a change of an input in place
             return self._fails("the value is right, the gradient cannot be taken", "no gradient",
                                f"{type(error).__name__}: {error}. Change no input in place.")
         if got is None:
             return self._fails("the value is right, and it carries no gradient", "detached",
                                "Nothing would be learned: look for .item(), .detach(), float() or no_grad.")
-        if not _all_same(got, _gradients(self.reference, case)):
+        if not _all_same(got, _gradients(self.reference, case, at)):
             return self._fails("the value is right, the gradient is not", "part of it is detached",
                                "Part of the computation is cut off: look for .detach(), .data or no_grad.")
         return None
@@ -196,6 +224,22 @@ def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def changes(function: Callable, case: tuple) -> list[bool]:
+    """For each argument whether a call changes it in place."""
+    given = _copies(case)
+    function(*given)
+    return [isinstance(x, Tensor) and not torch.equal(x, y) for x, y in zip(case, given, strict=True)]
+
+
+def reaches(function: Callable, case: tuple, position: int) -> bool:
+    """Whether what the function returns carries a gradient to the argument at `position`."""
+    given = list(_copies(case))
+    given[position] = given[position].requires_grad_().clone()       # a clone may be changed in place
+    value = function(*given)
+    parts = value if isinstance(value, (tuple, list)) else [value]
+    return any(isinstance(x, Tensor) and x.requires_grad for x in parts)
+
+
 def _tried(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
     """What `work` gives, or what it raised: whatever a student's code raises is shown, not passed on."""
     try:
@@ -210,7 +254,11 @@ def _copies(case: tuple, gradient: bool = False) -> tuple:
 
 
 def _plain(value: Any) -> Tensor:
-    """A result as a float64 tensor; [1] counts as a scalar."""
+    """A result as a float64 tensor; [1] counts as a scalar, rows make a matrix, a queue and a pointer one row."""
+    if isinstance(value, (tuple, list)) and any(isinstance(x, Tensor) and x.ndim for x in value):
+        parts = [_plain(x) for x in value]
+        same = all(x.shape == parts[0].shape for x in parts)
+        return torch.stack(parts) if same else torch.cat([x.flatten() for x in parts])
     value = torch.as_tensor(value).detach().double().cpu()
     return value.reshape(()) if value.numel() == 1 else value
 
@@ -229,12 +277,14 @@ def _all_same(left: Sequence[Tensor], right: Sequence[Tensor | None], tolerance:
                for a, b in zip(left, right, strict=True))
 
 
-def _gradients(function: Callable, case: tuple) -> list[Tensor] | None:
-    """The gradient of the result's sum for each tensor argument; None if the result carries none."""
+def _gradients(function: Callable, case: tuple, positions: Sequence[int]) -> list[Tensor] | None:
+    """The gradient of the result's sum for the tensors at these positions; None if it carries none."""
     inputs = _copies(case, gradient=True)
-    leaves = [x for x in inputs if isinstance(x, Tensor)]
-    value = function(*inputs)
+    leaves = [inputs[at] for at in positions if isinstance(inputs[at], Tensor)]
+    value = function(*(x.clone() if isinstance(x, Tensor) else x for x in inputs))
     if not isinstance(value, Tensor) or not value.requires_grad:
         return None
     found = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
+    if all(g is None for g in found):
+        return None
     return [(torch.zeros_like(x) if g is None else g).double() for g, x in zip(found, leaves, strict=True)]

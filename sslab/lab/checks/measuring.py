@@ -109,6 +109,136 @@ effective_rank = Check(
 )
 
 
+def wrong_feature_std(z: Tensor, *, normalise="rows", over=0, unbiased=False, root=True, centre=True,
+                      reduce="mean", scale="root") -> Tensor:
+    """The std of the features of normalised z [B, D], with switches for what is often done otherwise."""
+    d = z.shape[1]
+    z = {"rows": lambda: F.normalize(z, dim=1), "columns": lambda: F.normalize(z, dim=0), "no": lambda: z}[normalise]()
+    c = z - z.mean(over, keepdim=True) if centre else z
+    spread = c.square().sum(over) / (z.shape[over] - unbiased)                            # [D]
+    spread = spread.sqrt() if root else spread
+    spread = {"mean": spread.mean(), "sum": spread.sum(), "none": spread, "least": spread.min(),
+              "whole": z.std(unbiased=unbiased)}[reduce]
+    return spread * {"root": d**0.5, "no": 1, "D": d, "divide": d**-0.5}[scale]
+
+
+feature_std = Check(
+    "feature_std",
+    "Convention: z [B, D] at any scale -> scalar; each row scaled to length 1, the biased std (divided by B) of each "
+    "feature over the batch, its mean over D, times sqrt(D): about 1 where directions are spread, 0 at collapse. "
+    "Chen and He 2020, section 4.1.",
+    wrong_feature_std,
+    wrong_feature_std,
+    [
+        Misconception("not multiplied by sqrt(D)", {"scale": "no"},
+                      "A mere convention: the paper plots that, and 1 / sqrt(D) is healthy there. Here 1 is."),
+        Misconception("multiplied by D", {"scale": "D"},
+                      "A vector of length 1 with D equal entries: how large is each?"),
+        Misconception("divided by sqrt(D)", {"scale": "divide"},
+                      "With many features each one's share of a length of 1 is small: make up for it."),
+        Misconception("z is not normalised", {"normalise": "no"},
+                      "Multiply z by 10: collapse is a matter of directions, and must look the same."),
+        Misconception("z is normalised over the batch", {"normalise": "columns"},
+                      "Each row has length 1: which dim is that?"),
+        Misconception("the spread is taken over the features", {"over": 1},
+                      "Collapse is when all pictures have the same value of a feature: which dim runs over the "
+                      "pictures?"),
+        Misconception("the variance in place of the std", {"root": False},
+                      "The std is its square root."),
+        Misconception("the std is unbiased", {"unbiased": True},
+                      "A mere convention: torch.std divides by B - 1 unless told. Here it is B."),
+        Misconception("features are not centred", {"centre": False},
+                      "A collapsed z, the same in each row, must give 0."),
+        Misconception("the sum is taken, not the mean", {"reduce": "sum"},
+                      "Over how many features is it summed?"),
+        Misconception("one value for each feature is returned", {"reduce": "none"},
+                      "One number: take the mean."),
+        Misconception("the least feature is returned", {"reduce": "least"},
+                      "The mean over all features is wanted."),
+        Misconception("one std of the whole matrix", {"reduce": "whole"},
+                      "Each feature has a std of its own: a collapsed z, the same in each row, must give 0."),
+    ],
+    cases=lambda: [_spread(8, 5, 0), _spread(6, 3, 1), _spread(12, 7, 2)],
+    shapes="feature_std takes z [B, D] and returns a scalar.",
+)
+
+
+def wrong_uniformity(z: Tensor, t: float, *, normalise="rows", pairs="different", distance="squared", sharpness="t",
+                     order="log mean", sign=1.0) -> Tensor:
+    """Uniformity of z [B, D], with switches for what is often done otherwise."""
+    z = {"rows": lambda: F.normalize(z, dim=1), "columns": lambda: F.normalize(z, dim=0), "no": lambda: z}[normalise]()
+    squared = (z[:, None] - z[None]).square().sum(2)                                      # [B, B]
+    potential = {"squared": -squared, "plain": -squared.clamp_min(1e-24).sqrt(), "cosine": z @ z.T,
+                 "mean": -squared / z.shape[1]}[distance]
+    potential = potential * {"t": t, "minus": -t, "always 2": 2, "divide": 1 / t, "half": t / 2}[sharpness]
+    b = len(z)
+    mask = {"different": torch.ones(b, b).triu(1), "all": torch.ones(b, b),
+            "next": torch.ones(b, b).triu(1).tril(1)}[pairs].bool()
+    x = potential[mask]
+    n = torch.tensor(float(len(x))).log()
+    return sign * {"log mean": x.logsumexp(0) - n, "mean": x.exp().mean(), "mean log": x.mean(), "log sum":
+                   x.logsumexp(0), "over B": x.logsumexp(0) - torch.tensor(float(b)).log(),
+                   "both": x.logsumexp(0) + torch.tensor(2.0).log() - torch.tensor(float(b * b)).log(),
+                   "rows": _row_logs(potential)}[order]
+
+
+def _row_logs(potential: Tensor) -> Tensor:
+    """The mean over pictures of the log of the mean over the others."""
+    own = torch.eye(len(potential), dtype=torch.bool)
+    return (potential.masked_fill(own, -torch.inf).logsumexp(1) - torch.tensor(len(own) - 1.0).log()).mean()
+
+
+uniformity = Check(
+    "uniformity",
+    "Convention: z [B, D] at any scale, normalised inside, and t -> scalar; the log of the mean, over all pairs of "
+    "different pictures, of exp(-t times the squared distance); 0 at collapse, lower is more even. Wang and Isola "
+    "2020, section 4.1.",
+    wrong_uniformity,
+    wrong_uniformity,
+    [
+        Misconception("a picture is paired with itself", {"pairs": "all"},
+                      "Its distance from itself is 0 wherever it lies. Which entries of [B, B] are pairs?"),
+        Misconception("only neighbours in the batch are paired", {"pairs": "next"},
+                      "Every picture with every other one."),
+        Misconception("z is not normalised", {"normalise": "no"},
+                      "Multiply z by 10: uniformity is a matter of directions, and must not change."),
+        Misconception("z is normalised over the batch", {"normalise": "columns"},
+                      "Each row has length 1: which dim is that?"),
+        Misconception("the distance is not squared", {"distance": "plain"},
+                      "The potential is Gaussian: what is in a Gaussian's exponent?"),
+        Misconception("the cosine in place of the squared distance", {"distance": "cosine"},
+                      "At collapse the value must be 0. On the sphere, how does the squared distance follow from the "
+                      "cosine?"),
+        Misconception("the squared distance is averaged over the features", {"distance": "mean"},
+                      "A squared distance is a sum over the features."),
+        Misconception("the exponent has the wrong sign", {"sharpness": "minus"},
+                      "Pairs that are far apart must count little."),
+        Misconception("t is not used", {"sharpness": "always 2"},
+                      "Change t: your value stays the same."),
+        Misconception("t divides", {"sharpness": "divide"},
+                      "A larger t must make the potential narrower."),
+        Misconception("the exponent is halved", {"sharpness": "half"},
+                      "A convention of others, a Gaussian with a variance: here t stands alone."),
+        Misconception("the sign is wrong", {"sign": -1.0},
+                      "A mere convention, if larger is to be more even. Here lower is."),
+        Misconception("the logarithm is missing", {"order": "mean"},
+                      "At collapse the value must be 0."),
+        Misconception("the mean is outside of the logarithm", {"order": "mean log"},
+                      "The log of an exp is nothing at all: what is averaged before the logarithm is taken?"),
+        Misconception("the mean over pictures is outside of the logarithm", {"order": "rows"},
+                      "One logarithm, of the mean over all pairs."),
+        Misconception("the sum is taken, not the mean", {"order": "log sum"},
+                      "At collapse the value must be 0, whatever the size of the batch."),
+        Misconception("the sum over pairs is divided by B", {"order": "over B"},
+                      "How many pairs are there?"),
+        Misconception("the sum over pairs is divided by B squared", {"order": "both"},
+                      "How many pairs of different pictures are there?"),
+    ],
+    cases=lambda: [(*_spread(6, 4, 0), 2.0), (*_spread(5, 3, 1), 3.0), (*_spread(8, 5, 2), 0.7)],
+    shapes="uniformity takes z [B, D] and t and returns a scalar.",
+)
+
+
 def _neighbours(n: int, m: int, d: int, classes: int, k: int, seed: int) -> tuple:
     """Clusters of lengths that differ; of the queries only those where the vote is clear, weighted or not."""
     g = generator(seed)

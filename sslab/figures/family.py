@@ -1,0 +1,181 @@
+"""Figures of the joint-embedding family: parts taken away, teachers that remember, prototypes that are chosen."""
+
+import torch
+
+from sslab.figures.pictures import tile
+from sslab.figures.style import COLOURS, ROLES, new_figure
+
+
+def ablation(results: dict[str, dict], lines: dict[str, dict[str, float]] | None = None):
+    """A row for each variant, a panel for each measurement: what is lost where, at one look.
+
+    Args:
+        results: variant -> {measurement: (value, (low, high) or None)}; every variant with the same measurements.
+        lines: measurement -> {name: value}, such as the controls.
+    """
+    names = list(results)[::-1]                                      # the first one on top
+    measured = list(next(iter(results.values())))
+    figure, axes = new_figure(columns=len(measured), width=3.6, height=0.32 * len(names) + 1)
+    for axis, what in zip(axes, measured, strict=True):
+        values = [results[name][what][0] for name in names]
+        bounds = [results[name][what][1] or (results[name][what][0],) * 2 for name in names]
+        errors = [[value - low for value, (low, _) in zip(values, bounds, strict=True)],
+                  [high - value for value, (_, high) in zip(values, bounds, strict=True)]]
+        axis.errorbar(values, range(len(names)), xerr=errors, fmt="o", capsize=3, color=COLOURS[0])
+        for name, level in (lines or {}).get(what, {}).items():
+            colour = ROLES.get(name, ("0.5",))[0]
+            axis.axvline(level, color=colour, linestyle=":")
+            axis.annotate(name, (level, 1.01), xycoords=("data", "axes fraction"), rotation=40, fontsize=8, color=colour)
+        axis.set_xlabel(what)
+        axis.set_yticks(range(len(names)), names if axis is axes[0] else [""] * len(names))
+        axis.grid(axis="y", alpha=0.3)
+        low, high = axis.get_xlim()
+        axis.set_xlim(min(0, low), high + 0.05 * (high - low))
+    return figure
+
+
+def switched(history: list[dict], knob: str, what: str = "std", levels: dict[str, float] | None = None):
+    """A gauge by step, shaded where a switch was off.
+
+    Args:
+        history: rows as `lab.history` has them; a gauge that was not read at a step is None there.
+        knob: the switch. what: the gauge, "std" or "effective_rank".
+        levels: name -> value, lines to compare with.
+    """
+    figure, (axis,) = new_figure(width=6, height=3.2)
+    read = [row for row in history if row[what] is not None]
+    axis.plot([row["step"] for row in read], [row[what] for row in read], "o-", color=COLOURS[0], markersize=4)
+    off = [row["step"] for row in history if not row["knobs"][knob]]
+    for start in (step for step in off if step - 1 not in off):
+        end = start + next(n for n in range(1, len(off) + 1) if start + n not in off)
+        axis.axvspan(start, end, color=COLOURS[3], alpha=0.15, linewidth=0)
+        axis.annotate(f"{knob} off", ((start + end) / 2, 1), xycoords=("data", "axes fraction"), ha="center", va="top",
+                      color=COLOURS[3], fontsize=9)
+    for name, level in (levels or {}).items():
+        axis.axhline(level, color="0.4", linestyle=":")
+        axis.annotate(name, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4", fontsize=9)
+    axis.set(xlabel="step", ylabel={"std": "std of z, times sqrt(D)", "effective_rank": "effective rank of z"}.get(what, what))
+    axis.set_ylim(bottom=0)
+    return figure
+
+
+def teacher_memory(momenta: tuple[float, ...], wait: int, steps: int = 500):
+    """How old a teacher is: the share of it that students of the last n steps gave, (1 - momentum^n).
+
+    Args:
+        momenta: of the teachers. wait: how many steps a key stays in the queue, marked. steps: the axis' end.
+    """
+    figure, (axis,) = new_figure(width=6, height=3.2)
+    n = torch.arange(1, steps + 1)
+    for colour, momentum in zip(COLOURS, momenta, strict=False):
+        axis.semilogx(n, 100 * (1 - float(momentum) ** n.double()), color=colour, label=f"momentum {momentum:g}")
+    axis.axvline(wait, color="0.4", linestyle=":")
+    axis.annotate(f"a key waits {wait} steps", (wait, 1.01), xycoords=("data", "axes fraction"), color="0.4", fontsize=9,
+                  ha="center")
+    axis.set(xlabel="students of the last n steps", ylabel="% of the teacher", ylim=(0, 103))
+    axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def choices(groups: dict[str, torch.Tensor]):
+    """How pictures choose among prototypes: the share of all choices that each prototype gets, largest first.
+
+    The legend has two perplexities, numbers of prototypes in use: by one picture, and by all pictures together.
+
+    Args:
+        groups: name -> probabilities [N, K], rows sum to 1.
+    """
+    figure, (axis,) = new_figure(width=6, height=3.4)
+    for number, (name, p) in enumerate(groups.items()):
+        shares = p.float().mean(dim=0)                               # [K]
+        one = float(torch.special.entr(p.float()).sum(dim=1).mean().exp())
+        together = float(torch.special.entr(shares).sum().exp())
+        axis.loglog(range(1, len(shares) + 1), shares.sort(descending=True).values.clamp_min(1e-6),
+                    color=COLOURS[number % len(COLOURS)], label=f"{name}: one picture {one:.0f}, together {together:.0f}")
+    axis.axhline(1 / p.shape[1], color="0.4", linestyle=":")
+    axis.set(xlabel="prototype, most chosen first", ylabel="share of all choices")
+    axis.legend(frameon=False, fontsize=9, title="prototypes in use")
+    return figure
+
+
+def correlations(matrices: dict[str, torch.Tensor]):
+    """Cross-correlation matrices of two views: what the views share is on the diagonal, redundancy off it.
+
+    Args:
+        matrices: title -> [D, D].
+    """
+    figure, axes = new_figure(columns=len(matrices), width=3.8, height=3.9)
+    for axis, (title, c) in zip(axes, matrices.items(), strict=True):
+        shown = axis.imshow(c.float().numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
+        rest = c[~torch.eye(len(c), dtype=torch.bool)]
+        axis.set(title=title, xticks=[], yticks=[], ylabel="feature of view 1",
+                 xlabel=f"feature of view 2\nmean |c|: diagonal {float(c.diagonal().abs().mean()):.2f}, "
+                        f"rest {float(rest.abs().mean()):.2f}")
+    figure.colorbar(shown, ax=list(axes), label="correlation", shrink=0.8)
+    return figure
+
+
+def codes(tables: dict[str, torch.Tensor]):
+    """What each picture chooses among the prototypes, and below it what each prototype gets in all.
+
+    Args:
+        tables: title -> [B, K], rows sum to 1.
+    """
+    figure, axes = new_figure(columns=len(tables), rows=2, width=2.8, height=2.2)
+    for column, (title, table) in enumerate(tables.items()):
+        above, below = axes[column], axes[column + len(tables)]
+        above.imshow(table.float().numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        above.set(title=title, xticks=[], yticks=[], ylabel="picture" if column == 0 else "")
+        below.bar(range(table.shape[1]), table.float().sum(dim=0).numpy(), color=COLOURS[0])
+        below.axhline(len(table) / table.shape[1], color="0.4", linestyle=":")
+        below.set(xlabel="prototype", xticks=[], ylim=(0, len(table)), ylabel="pictures it gets" if column == 0 else "")
+    return figure
+
+
+def crops(images: torch.Tensor, views: tuple[torch.Tensor, ...]):
+    """Pictures [N, C, H, W] and the views that multi-crop made of them, each at the size the encoder sees.
+
+    Args:
+        views: as `make_views` gives them, [N, C, h, h] each, large ones first.
+    """
+    side = images.shape[-1]
+    columns = [images.float() / 255 if images.dtype == torch.uint8 else images.float(), *views]
+    padded = [torch.nn.functional.pad(view, (0, side - view.shape[-1], 0, side - view.shape[-1]), value=1.0) for view in columns]
+    grid = torch.stack(padded, dim=1).flatten(0, 1)                  # [N (1 + V), C, H, W]
+    figure, (axis,) = new_figure(width=0.75 * len(columns), height=0.75 * len(images) + 0.3)
+    axis.imshow(tile(grid, len(columns)).clamp(0, 1).numpy())
+    names = ["image"] + ["large" if view.shape[-1] == side else "small" for view in views]
+    axis.set_xticks([(side + 4) * (column + 0.5) for column in range(len(columns))], names)
+    axis.set_yticks([])
+    axis.axvline(side + 3.5, color="0.3", linewidth=1)
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+    return figure
+
+
+def clusters(images: torch.Tensor, scores: torch.Tensor, prototypes: int = 8, per_row: int = 12):
+    """A row of pictures for some prototypes: those nearest to it among the pictures that chose it.
+
+    Shown are prototypes spread evenly from the most chosen to the least chosen one that has any pictures.
+
+    Args:
+        images: [N, C, H, W]. scores: cosines [N, K].
+    """
+    chosen = scores.argmax(dim=1)                                    # [N]
+    counts = torch.bincount(chosen, minlength=scores.shape[1])
+    order = counts.argsort(descending=True)[: int((counts > 0).sum())]
+    order = order[torch.linspace(0, len(order) - 1, min(prototypes, len(order))).round().long()]
+    images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
+    rows = []
+    for k in order:
+        own = (chosen == k).nonzero().flatten()
+        own = own[scores[own, k].argsort(descending=True)[:per_row]]
+        rows.append(torch.cat([images[own], images.new_ones(per_row - len(own), *images.shape[1:])]))
+    figure, (axis,) = new_figure(width=0.5 * per_row + 1.2, height=0.5 * len(rows))
+    axis.imshow(tile(torch.cat(rows), per_row).numpy())
+    side = images.shape[-1] + 4
+    axis.set_yticks([side * (row + 0.5) for row in range(len(rows))], [f"chosen by {int(counts[k])}" for k in order])
+    axis.set_xticks([])
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+    return figure
