@@ -37,6 +37,7 @@ class Report:
     cells: dict[int, float] = field(default_factory=dict)
     slowest: str = ""
     problems: list[str] = field(default_factory=list)
+    ended: bool = True                                              # False: an error or a hang cut it off
     executed: object = None                                         # the notebook with its outputs
 
 
@@ -76,8 +77,10 @@ def execute(lesson: Source, edition: str = "solutions", ledger: Ledger | None = 
     except CellExecutionError as error:
         raised = max(report.cells)                                  # the last cell that ended
         report.problems.append(f"{_title(lesson, book, raised)}: {error.ename}: {_plain(error.evalue)}")
+        report.ended = False
     except (CellTimeoutError, DeadKernelError) as error:
         report.problems.append(f"{type(error).__name__}: {_plain(str(error))}")
+        report.ended = False
     report.seconds = time.perf_counter() - start
     report.problems += _late(lesson, book, report, limits)
     return report
@@ -110,7 +113,7 @@ def course(lessons: list[Source], ledger: Ledger, output: Path | None = None, re
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)
             nbformat.write(report.executed, output / f"{lesson.slug}.ipynb")
-        if record and not report.problems and mode() == "class":
+        if record and report.ended and mode() == "class":             # too slow is a time too
             facts = where()
             kind = "cpu" if facts["device"] == "cpu" else "gpu"
             ledger.records[f"{lesson.number}/time/{kind}"] = Record(report.seconds, unit="s", **facts)

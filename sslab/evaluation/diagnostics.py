@@ -197,7 +197,7 @@ SPREAD = 0.1        # of the sphere's 1: below, two samples' mean cosine is abov
 REACH = 0.02        # a direction is in use if the cloud reaches this far along it, of its longest. In healthy runs 28 % or
                     # more do; noise of 1 % under a collapse does not, even where as many samples as features double it.
                     # (Shares of variance would not tell: late in a healthy run 4 of 128 directions hold 90 %.)
-FEW = 0.1           # of the directions in use is a collapse, and so are one or two if there are five or more
+FEW = 0.05          # of the directions in use is a collapse, and so are one or two if there are five or more
 TWIN = 0.15         # of the typical distance: nearer samples are the same point
 GAP = 3             # between points is nothing: hardly a sample lies between TWIN and GAP times TWIN from another
 

@@ -1,10 +1,11 @@
 """What is looked at while a model trains, and how often: as often as a share of the training time pays for.
 
-The gauges read what the loss saw (`Loss.projection`, else the embedding) in the training batch. The map and the
+The gauges read what the loss saw (`Loss.projection`, else the embedding) in the last training batches. The map and the
 online probe read `encoder(x)` of fixed images in eval mode.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ LABELS = 10                                                          # labelled 
 ALONE = {"gauges": 0.005, "map": 0.01, "probe": 0.01}                # shares of training time while nobody looks
 WATCHED = {"gauges": 0.008, "map": 0.035, "probe": 0.012}            # while somebody does; the rest is the browser's
 FASTEST = 0.1                                                        # seconds between two maps, at least
+SAMPLES = 4                                                          # for each feature, in the gauges: fewer tell no rank
 PENALTY = 1e-2                                                       # of the online probe: nothing to choose it with
 
 
@@ -89,7 +91,7 @@ class Watcher:
         self.budgets = {name: Budget() for name in ALONE}
         self._pca = SteadyPCA()
         self._seconds = self._last = 0.0
-        self._step = None
+        self._recent: deque[Tensor] = deque()                        # what the loss saw in the last steps
         tested, taught = choose_images(dataset, seed)
         self.shown = tested[:SHOWN]                                  # indices into validation
         held, known = dataset.validation, dataset.train
@@ -105,7 +107,10 @@ class Watcher:
 
     def look(self, step, row: dict[str, Any]) -> None:
         """After a step: read what is affordable, and write it into the step's row of the history."""
-        share, self._step = WATCHED if self.watched else ALONE, step
+        share = WATCHED if self.watched else ALONE
+        self._recent.append(step.embedding if step.projection is None else step.projection)
+        while sum(map(len, self._recent)) - len(self._recent[0]) >= SAMPLES * self._recent[0].shape[1]:
+            self._recent.popleft()                                   # a small batch alone cannot fill D directions
         for budget in self.budgets.values():
             budget.trained(step.seconds - self._seconds)
         self._seconds = step.seconds
@@ -128,7 +133,7 @@ class Watcher:
             read()
 
     def _read_gauges(self, row: dict[str, Any]) -> None:
-        z = (self._step.embedding if self._step.projection is None else self._step.projection).float()     # [B, D]
+        z = torch.cat(list(self._recent)).float()                    # [SAMPLES D or more, D]
         diagnosis = evaluation.diagnose(z)
         spectrum = evaluation.singular_values(z).cpu()               # [min(B, D)]
         std, rank = diagnosis.numbers["std"], diagnosis.numbers["effective_rank"]

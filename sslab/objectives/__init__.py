@@ -25,10 +25,40 @@ from sslab.objectives.joint import Teacher, TwoViews
 from sslab.objectives.momentum import MoCo, Queue, info_nce
 from sslab.objectives.supervised import Supervised
 
-__all__ = ["BYOL", "BarlowTwins", "DINO", "LeJEPA", "Loss", "MoCo", "Objective", "Queue", "SimCLR", "SimSiam", "Supervised",
-           "SwAV", "Teacher", "TwoViews", "VICReg", "attraction", "barlow_twins", "covariance_penalty", "create",
-           "cross_correlation", "dino", "info_nce", "lejepa", "names", "negative_cosine", "nt_xent", "prototypes_used",
-           "sigreg", "sinkhorn", "swav", "variance_hinge", "vicreg"]
+__all__ = [
+    "BYOL",
+    "DINO",
+    "BarlowTwins",
+    "LeJEPA",
+    "Loss",
+    "MoCo",
+    "Objective",
+    "Queue",
+    "SimCLR",
+    "SimSiam",
+    "Supervised",
+    "SwAV",
+    "Teacher",
+    "TwoViews",
+    "VICReg",
+    "attraction",
+    "barlow_twins",
+    "covariance_penalty",
+    "create",
+    "cross_correlation",
+    "dino",
+    "info_nce",
+    "lejepa",
+    "names",
+    "negative_cosine",
+    "nt_xent",
+    "prototypes_used",
+    "sigreg",
+    "sinkhorn",
+    "swav",
+    "variance_hinge",
+    "vicreg",
+]
 
 _MAKERS = {"simclr": SimCLR, "moco": MoCo, "byol": BYOL, "simsiam": SimSiam, "dino": DINO, "swav": SwAV,
            "barlow_twins": BarlowTwins, "vicreg": VICReg, "lejepa": LeJEPA, "supervised": Supervised}

@@ -104,7 +104,8 @@ def sigreg(z: Tensor, slices: int = 256, knots: int = 17, generator: torch.Gener
     """
     if z.ndim != 2 or slices < 1 or knots < 2:
         raise ValueError(f"z, slices, knots: got {list(z.shape)}, {slices}, {knots}, takes [N, D], 1 or more, 2 or more")
-    directions = torch.randn(z.shape[1], slices, generator=generator).to(z)          # [D, M]
+    directions = torch.randn(z.shape[1], slices, generator=generator)                # [D, M]
+    directions = directions.to(z.device, z.dtype, non_blocking=True)
     t = torch.linspace(0, 3, knots, device=z.device, dtype=z.dtype)                  # [T]
     gaussian = torch.exp(-t.square() / 2)                            # [T]
     weights = torch.full_like(t, 2 * 3 / (knots - 1)) * gaussian     # [T]

@@ -84,9 +84,9 @@ def _(r):
     return at_chance and beats(r["07/temperature/0.5/probe"], r["07/broken/shuffled/probe"], margin=0.05)
 
 
-@define_claim("07/hot-forgets-details", "At temperature 2, where all negatives push alike, the probe is more than 10 points "
-              "below that at 0.5.",
+@define_claim("07/hot-forgets-details", "At temperature 2, where all negatives push alike, the probe is below "
+              "that at 0.5.",
               evidence=["07/temperature/2.0/probe", "07/temperature/0.5/probe"],
               without={"07/temperature/2.0/probe": "07/temperature/0.5/probe"})
 def _(r):
-    return beats(r["07/temperature/0.5/probe"], r["07/temperature/2.0/probe"], margin=0.10)
+    return beats(r["07/temperature/0.5/probe"], r["07/temperature/2.0/probe"])

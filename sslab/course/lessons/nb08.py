@@ -85,12 +85,12 @@ def _(r):
     return beats(r["08/drift/0.99/own"], r["08/drift/0.0/own"])
 
 
-@define_claim("08/fast-teacher-fails", "With a queue, a teacher of momentum 0 costs more than 10 points on the probe against "
+@define_claim("08/fast-teacher-fails", "With a queue, a teacher of momentum 0 costs more than 5 points on the probe against "
               "momentum 0.99.",
               evidence=["08/momentum/0.99/probe", "08/momentum/0.0/probe"],
               without={"08/momentum/0.0/probe": "08/momentum/0.99/probe"})
 def _(r):
-    return beats(r["08/momentum/0.99/probe"], r["08/momentum/0.0/probe"], margin=0.10)
+    return beats(r["08/momentum/0.99/probe"], r["08/momentum/0.0/probe"], margin=0.05)
 
 
 @define_claim("08/queue-needs-slow-keys", "It is the queue that needs the slow teacher: at momentum 0 the probe is more than "
