@@ -20,7 +20,9 @@ def copy_of_07(folder: Path) -> int:
     notebook = json.loads(NOTEBOOK.read_text("utf-8"))
     starts = [cell for cell in notebook["cells"] if 'lab = Lab("simclr", "fashion", seed=0' in "".join(cell["source"])]
     assert len(starts) == 1
-    starts[0]["source"] = "".join(starts[0]["source"]).replace('seed=0', 'seed=0, steps=100_000', 1)
+    short = '**sslab.recipe("simclr", "fashion", share=0.8)'
+    assert short in "".join(starts[0]["source"])
+    starts[0]["source"] = "".join(starts[0]["source"]).replace(short, "steps=100_000")
     notebook["cells"].append({"cell_type": "code", "id": "history", "metadata": {}, "outputs": [],
                               "execution_count": None, "source": HISTORY})
     (folder / "07.ipynb").write_text(json.dumps(notebook), "utf-8")

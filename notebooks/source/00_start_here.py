@@ -59,7 +59,7 @@ figures.samples(digits)
 # **Finding:** the classes are plain to us. The network below never gets the column of names.
 #
 # What it gets is a game. Take a picture, make two random **views** of it: cropped, turned, faded, with a piece missing.
-# Do so for 256 pictures, shuffle all 512 views, and ask: *which view was made from the same picture as this one?*
+# Do so for 64 pictures, shuffle all 128 views, and ask: *which view was made from the same picture as this one?*
 # The answer is known for free, because we made the views.
 
 # %% tags=["figure"]

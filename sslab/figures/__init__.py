@@ -16,6 +16,9 @@ from sslab.figures.family import (
                                   codes,
                                   correlations,
                                   crops,
+                                  gauges,
+                                  leaderboard,
+                                  removals,
                                   switched,
                                   teacher_memory,
 )
@@ -23,5 +26,5 @@ from sslab.figures.pictures import samples, tile, views
 from sslab.figures.style import COLOURS, MARKERS, class_style
 
 __all__ = ["COLOURS", "MARKERS", "ablation", "choices", "class_style", "clusters", "codes", "correlations", "crops",
-           "embedding_map", "label_efficiency", "loss", "samples", "settings", "similarity_matrix", "spectrum", "switched",
-           "teacher_memory", "temperature_weights", "tile", "views"]
+           "embedding_map", "gauges", "label_efficiency", "leaderboard", "loss", "removals", "samples", "settings",
+           "similarity_matrix", "spectrum", "switched", "teacher_memory", "temperature_weights", "tile", "views"]

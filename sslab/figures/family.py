@@ -3,7 +3,7 @@
 import torch
 
 from sslab.figures.pictures import tile
-from sslab.figures.style import COLOURS, ROLES, new_figure
+from sslab.figures.style import COLOURS, MARKERS, ROLES, new_figure
 
 
 def ablation(results: dict[str, dict], lines: dict[str, dict[str, float]] | None = None):
@@ -28,6 +28,7 @@ def ablation(results: dict[str, dict], lines: dict[str, dict[str, float]] | None
             axis.annotate(name, (level, 1.01), xycoords=("data", "axes fraction"), rotation=40, fontsize=8, color=colour)
         axis.set_xlabel(what)
         axis.set_yticks(range(len(names)), names if axis is axes[0] else [""] * len(names))
+        axis.set_ylim(-0.6, len(names) - 0.4)
         axis.grid(axis="y", alpha=0.3)
         low, high = axis.get_xlim()
         axis.set_xlim(min(0, low), high + 0.05 * (high - low))
@@ -178,4 +179,97 @@ def clusters(images: torch.Tensor, scores: torch.Tensor, prototypes: int = 8, pe
     axis.set_xticks([])
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
+    return figure
+
+
+def leaderboard(boards: dict[str, dict[str, tuple]], controls: dict[str, dict[str, float]]):
+    """Methods by accuracy, a panel for each dataset, all in the order of the first one; the controls are lines.
+
+    Args:
+        boards: dataset -> {method: (accuracy, (low, high) or None)}; the same methods in each.
+        controls: dataset -> {control: accuracy}.
+    """
+    first = next(iter(boards.values()))
+    names = sorted(first, key=lambda name: first[name][0])           # the best one on top
+    figure, axes = new_figure(columns=len(boards), width=3.6, height=0.32 * len(names) + 1.4)
+    for axis, (dataset, rows) in zip(axes, boards.items(), strict=True):
+        for control, level in controls[dataset].items():
+            colour, line, _ = ROLES.get(control, ("0.5", ":", ""))
+            axis.axvline(level, color=colour, linestyle=line, label=control)
+        for position, name in enumerate(names):
+            value, bounds = rows[name]
+            low, high = bounds or (value, value)
+            axis.plot([low, high], [position, position], color=COLOURS[0], linewidth=2)
+            axis.plot(value, position, "o", color=COLOURS[0])
+        axis.set(title=dataset, xlabel="accuracy on test images")
+        axis.set_yticks(range(len(names)), names if axis is axes[0] else [""] * len(names))
+        axis.grid(axis="y", alpha=0.3)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(controls[dataset]), frameon=False)
+    return figure
+
+
+def removals(results: dict[str, dict[str, float]], formats: dict[str, str] | None = None, plain: tuple[str, ...] = ()):
+    """A table: each method whole, then without one of its parts. Red is less than the whole method has, blue is more.
+
+    Args:
+        results: "SimSiam" or "SimSiam, no predictor" -> {measurement: value}; the part before the comma names the whole.
+        formats: measurement -> a Python format, ".2f" if it is left out. plain: measurements that are not coloured.
+    """
+    names, columns = list(results), list(next(iter(results.values())))
+    share = torch.zeros(len(names), len(columns))                    # log2 of value / the whole method's, 0 where that says nothing
+    for row, name in enumerate(names):
+        whole = results[name.partition(", ")[0]]
+        for column, what in enumerate(columns):
+            ratio = results[name][what] / whole[what] if whole[what] else 0.0
+            if what not in plain and ratio > 0:
+                share[row, column] = torch.tensor(ratio).log2()
+    figure, (axis,) = new_figure(width=2.9 + 1.15 * len(columns), height=0.27 * len(names) + 0.9)
+    shown = axis.imshow(share.clamp(-2, 2).numpy(), cmap="RdBu", vmin=-3, vmax=3, aspect="auto")     # pale: the numbers are read
+    for row, name in enumerate(names):
+        weight = "normal" if ", " in name else "bold"
+        for column, what in enumerate(columns):
+            axis.text(column, row, format(results[name][what], (formats or {}).get(what, ".2f")), ha="center", va="center",
+                      fontsize=9, fontweight=weight)
+        if weight == "bold" and row:
+            axis.axhline(row - 0.5, color="0.3", linewidth=0.8)
+    axis.set_xticks(range(len(columns)), columns)
+    axis.set_yticks(range(len(names)), names)
+    for label in axis.get_yticklabels():
+        label.set_fontweight("normal" if ", " in label.get_text() else "bold")
+    axis.xaxis.tick_top()
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    bar = figure.colorbar(shown, label="of the whole method's", shrink=0.4, ticks=[-2, -1, 0, 1, 2])
+    bar.ax.set_ylim(-2, 2)
+    bar.ax.set_yticklabels(["a quarter or less", "half", "as much", "twice", "four times or more"])
+    return figure
+
+
+def gauges(runs: dict[str, tuple[list[dict], dict[str, float]]], dimensions: int):
+    """A row for each run: its loss with the levels that mean something, the std and the effective rank of z.
+
+    Args:
+        runs: name -> (rows with step, loss, std and effective_rank, the last two None where not read; levels of the loss).
+        dimensions: of z, the end of the rank's axis.
+    """
+    figure, axes = new_figure(columns=3, rows=len(runs), width=3.4, height=1.6)
+    for number, (name, (rows, levels)) in enumerate(runs.items()):
+        style = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "markersize": 4}
+        loss, std, rank = axes[3 * number : 3 * number + 3]
+        loss.plot([row["step"] for row in rows], [row["loss"] for row in rows], color=style["color"])
+        for level, value in levels.items():
+            loss.axhline(value, color="0.4", linestyle=":")
+            loss.annotate(level, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4", fontsize=8)
+        read = [row for row in rows if row["std"] is not None]
+        std.plot([row["step"] for row in read], [row["std"] for row in read], **style)
+        rank.plot([row["step"] for row in read], [row["effective_rank"] for row in read], **style)
+        std.set_ylim(0, 1.15)
+        rank.set(yscale="log", ylim=(0.9, 1.2 * dimensions), yticks=[1, 10, 100], yticklabels=["1", "10", "100"])
+        loss.margins(y=0.15)
+        loss.set_ylabel(name, fontweight="bold")
+        if number == 0:
+            for axis, title in zip((loss, std, rank), ("loss", "std of z", "effective rank of z"), strict=True):
+                axis.set_title(title)
+    for axis in axes[-3:]:
+        axis.set_xlabel("step")
     return figure

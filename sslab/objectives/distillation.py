@@ -151,7 +151,7 @@ class DINO(MultiCrop):
     teacher_temperature = number(0.04, 0.01, 1.0, log=True, help="Low: the teacher's choice is sharpened.")
     centring = switch(True, help="Off: nothing keeps the teacher from choosing one prototype for every picture.")
     sharpening = switch(True, help="Off: the teacher is as warm as the student. What is the choice that never errs?")
-    momentum = number(0.98, 0.0, 1.0, help="How slowly the teacher follows the student. 0: it is the student itself.")
+    momentum = number(0.99, 0.0, 1.0, help="How slowly the teacher follows the student. 0: it is the student itself.")
     center_momentum = number(0.9, 0.0, 1.0, help="How slowly the centre follows the teacher's mean logits.")
     local_views = number(0, 0, 6, integer=True, help=LOCAL_VIEWS)
     output_norm = switch(False, help=OUTPUT_NORM)
