@@ -90,18 +90,27 @@ def run_cell(page, index: int, wait: float = 60) -> None:
         page.wait_for_timeout(700)
 
 
-def run_all(page) -> None:
-    """Run > Run All Cells; does not wait for them."""
+def run_all(page, wait: float = 40) -> None:
+    """Run > Run All Cells; returns when the first of them is done."""
     from playwright.sync_api import Error
 
-    for _ in range(20):
-        _dismiss_dialog(page)
-        with contextlib.suppress(Error):                             # a dialog came in between
-            page.locator(".lm-MenuBar-item", has_text="Run").click(timeout=3000)
-            page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click(timeout=3000)
+    def prompts() -> str:
+        return "".join(page.locator(".jp-Notebook .jp-InputPrompt").all_inner_texts())
+
+    deadline = time.monotonic() + wait
+    for _ in range(60):
+        if re.search(r"\d", prompts()):
+            return
+        if time.monotonic() > deadline:                              # sent to a kernel that was not there: they wait for ever
+            page.reload()
+            page.wait_for_function(KERNEL_IDLE, timeout=60_000)
+            deadline = time.monotonic() + wait
+        elif "*" not in prompts():                                   # a kernel that is not quite there drops it
+            _dismiss_dialog(page)
+            with contextlib.suppress(Error):                         # a dialog came in between
+                page.locator(".lm-MenuBar-item", has_text="Run").click(timeout=3000)
+                page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click(timeout=3000)
         page.wait_for_timeout(1500)
-        if re.search(r"[\d*]", "".join(page.locator(".jp-Notebook .jp-InputPrompt").all_inner_texts())):
-            return                                                   # a kernel that is not quite there drops it
     raise TimeoutError("Run All Cells ran nothing")
 
 

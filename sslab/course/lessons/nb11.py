@@ -97,7 +97,7 @@ def _(r):
 def _(r):
     untrained = r["07/untrained/random-encoder"]
     point = r["11/removed/vicreg-no-variance/probe"]
-    return (max(point.value, *point.draws) < min(untrained.value, *untrained.draws)
+    return (max((point.value, *point.draws)) < min((untrained.value, *untrained.draws))
             and beats(r["11/removed/vicreg-no-covariance/probe"], untrained))
 
 
