@@ -89,6 +89,11 @@ def judge(ledger: Ledger) -> dict[str, dict]:
             for name, claim in sorted(defined().items()) if set(claim.evidence) <= set(ledger.records)}
 
 
+def every(record: Record, holds: Callable[[float], bool]) -> bool:
+    """Whether it holds of the mean and of every seed."""
+    return all(map(holds, (record.value, *record.draws)))
+
+
 def beats(a: Record, b: Record, margin: float = 0.0) -> bool:
     """Whether `a` is above `b` by more than `margin`, intervals apart.
 

@@ -47,6 +47,17 @@ def quick_probe(objective, dataset, per_class: int = 5, draws: int = 5) -> float
     return label_efficiency(objective.encoder, dataset, (per_class,), draws, penalties=(0.1,), on="validation").mean(per_class)
 
 
+def quick_knn(represent, data) -> float:
+    """kNN accuracy of an encoder, or of a function of images: 1,000 validation images among 5,000 training images."""
+    import torch
+
+    from sslab import evaluation
+
+    embed = (lambda images: evaluation.features(represent, images)) if isinstance(represent, torch.nn.Module) else represent
+    bank, queries = embed(data.train.images[:5000]), embed(data.validation.images[:1000])
+    return float((evaluation.knn(bank, data.train.labels[:5000], queries) == data.validation.labels[:1000]).float().mean())
+
+
 def measure(seed: int, objective: str = "simclr", dataset: str = "digits", share: float = SHORT, **options) -> dict:
     """A short run, and what it did: to the probe (validation, 5 labels a class), kNN, spread and rank of z and h, the loss.
 
@@ -59,9 +70,7 @@ def measure(seed: int, objective: str = "simclr", dataset: str = "digits", share
 
     made, data, step = pretrain(dataset, seed, objective, share=share, **options)
     z, h = projections(made, data.validation.images[:1000]), evaluation.features(made.encoder, data.validation.images[:1000])
-    bank = evaluation.features(made.encoder, data.train.images[:5000])
-    right = evaluation.knn(bank, data.train.labels[:5000], h) == data.validation.labels[:1000]
-    rows = {"probe": (quick_probe(made, data), "accuracy"), "knn": (float(right.float().mean()), "accuracy"),
+    rows = {"probe": (quick_probe(made, data), "accuracy"), "knn": (quick_knn(made.encoder, data), "accuracy"),
             "loss": (float(step.loss), "nats"), "std": (float(evaluation.feature_std(z)), "std sqrt(D)"),
             "effective-rank": (float(evaluation.effective_rank(z)), "directions"),
             "effective-rank-h": (float(evaluation.effective_rank(h)), "directions")}

@@ -1,6 +1,6 @@
 """10_without_negatives: what holds SimSiam, BYOL and DINO up, found by taking it away, on validation images."""
 
-from sslab.course.claims import beats, define_claim
+from sslab.course.claims import beats, define_claim, every
 from sslab.course.evidence import evidence
 
 SHARE = 0.3                                                          # of the recipe's steps
@@ -42,13 +42,13 @@ def length(seed, stop_gradient, share):
     """SimSiam with batch norm on z, in runs of several lengths. std as in every record: with the norm's running
     statistics. std-in-training: of the last training batch, as the lab's gauge reads it."""
     from sslab import evaluation
-    from sslab.course.lessons.common import pretrain, projections
+    from sslab.course.lessons.common import pretrain, projections, quick_knn
 
     made, data, step = pretrain("digits", seed, "simsiam", share=share, stop_gradient=stop_gradient == "on")
     return {"std": (float(evaluation.feature_std(projections(made, data.validation.images[:1000]))), "std sqrt(D)"),
             "std-in-training": (float(evaluation.feature_std(step.projection)), "std sqrt(D)"),
             "effective-rank-in-training": (float(evaluation.effective_rank(step.projection)), "directions"),
-            "knn": (_knn(made.encoder, data), "accuracy")}
+            "knn": (quick_knn(made.encoder, data), "accuracy")}
 
 
 @evidence("10/gentle", seeds=range(3), version=1, stop_gradient=("on", "off"))
@@ -58,7 +58,7 @@ def gentle(seed, stop_gradient):
 
     import sslab
     from sslab import evaluation
-    from sslab.course.lessons.common import projections
+    from sslab.course.lessons.common import projections, quick_knn
     from sslab.views import Augment
 
     data = sslab.load("digits")
@@ -70,7 +70,7 @@ def gentle(seed, stop_gradient):
         pass
     return {"std": (float(evaluation.feature_std(projections(made, data.validation.images[:1000]))), "std sqrt(D)"),
             "std-in-training": (float(evaluation.feature_std(step.projection)), "std sqrt(D)"),
-            "knn": (_knn(made.encoder, data), "accuracy")}
+            "knn": (quick_knn(made.encoder, data), "accuracy")}
 
 
 @evidence("10/untrained", seeds=range(3), version=1)
@@ -80,7 +80,7 @@ def untrained(seed):
 
     import sslab
     from sslab import evaluation
-    from sslab.course.lessons.common import projections
+    from sslab.course.lessons.common import projections, quick_knn
 
     data = sslab.load("digits")
     torch.manual_seed(seed)
@@ -88,8 +88,8 @@ def untrained(seed):
     made.encoder = evaluation.random_encoder(made.encoder, data.train.images, seed)
     evaluation.calibrate(torch.nn.Sequential(made.encoder, made.projector), data.train.images)
     z = projections(made, data.validation.images[:1000])
-    return {"knn/random-encoder": (_knn(made.encoder, data), "accuracy"),
-            "knn/raw-pixels": (_knn(evaluation.raw_pixels, data), "accuracy"),
+    return {"knn/random-encoder": (quick_knn(made.encoder, data), "accuracy"),
+            "knn/raw-pixels": (quick_knn(evaluation.raw_pixels, data), "accuracy"),
             "std": (float(evaluation.feature_std(z)), "std sqrt(D)"),
             "effective-rank": (float(evaluation.effective_rank(z)), "directions")}
 
@@ -104,6 +104,7 @@ def switched(seed):
 
     import sslab
     from sslab import evaluation
+    from sslab.course.lessons.common import quick_knn
     from sslab.views import Augment
 
     data = sslab.load("digits")
@@ -117,24 +118,9 @@ def switched(seed):
         curve.append(float(evaluation.feature_std(step.projection)))
         for name in (name for name, index in last.items() if index == step.index):
             rows[f"{name}/std"] = (curve[-1], "std sqrt(D)")
-            rows[f"{name}/knn"] = (_knn(made.encoder, data), "accuracy")
+            rows[f"{name}/knn"] = (quick_knn(made.encoder, data), "accuracy")
             made.set(stop_gradient=name != "before")
     return {**rows, "curve": {"step": list(range(len(curve))), "std": curve}}
-
-
-def _knn(represent, data) -> float:
-    """As in common.measure: 1,000 validation images among 5,000 training images."""
-    from sslab import evaluation
-
-    bank, queries = (represent(images) if represent is evaluation.raw_pixels else evaluation.features(represent, images)
-                     for images in (data.train.images[:5000], data.validation.images[:1000]))
-    right = evaluation.knn(bank, data.train.labels[:5000], queries) == data.validation.labels[:1000]
-    return float(right.float().mean())
-
-
-def _every(record, holds) -> bool:
-    """On the mean and on every seed."""
-    return all(map(holds, (record.value, *record.draws)))
 
 
 @define_claim("10/no-stop-gradient-no-norm-collapses", "SimSiam without stop-gradient and without batch norm on z collapses: std below "
@@ -144,7 +130,7 @@ def _every(record, holds) -> bool:
               without={"10/removed/simsiam-no-norm-no-stop-gradient/std": "10/removed/simsiam-no-norm/std"})
 def _(r):
     off, on = "10/removed/simsiam-no-norm-no-stop-gradient/", "10/removed/simsiam-no-norm/"
-    return (_every(r[off + "std"], lambda std: std < 0.1) and _every(r[on + "std"], lambda std: std > 0.3)
+    return (every(r[off + "std"], lambda std: std < 0.1) and every(r[on + "std"], lambda std: std > 0.3)
             and beats(r[on + "knn"], r[off + "knn"]))
 
 
@@ -156,8 +142,8 @@ def _(r):
               without={"10/length/off/1.0/knn": "10/length/on/1.0/knn"})
 def _(r):
     spread = {state: [r[f"10/length/{state}/{share}/std-in-training"] for share in (0.15, 0.3, 1.0)] for state in ("on", "off")}
-    return (all(_every(record, lambda std: std < 0.5) for record in spread["off"])
-            and all(_every(record, lambda std: std > 0.9) for record in spread["on"])
+    return (all(every(record, lambda std: std < 0.5) for record in spread["off"])
+            and all(every(record, lambda std: std > 0.9) for record in spread["on"])
             and beats(r["10/length/on/1.0/knn"], r["10/length/off/1.0/knn"], margin=0.10))
 
 
@@ -166,8 +152,8 @@ def _(r):
               evidence=["10/switched/before/std", "10/switched/off/std"],
               without={"10/switched/off/std": "10/switched/before/std"})
 def _(r):
-    return (_every(r["10/switched/before/std"], lambda std: std > 0.2)
-            and _every(r["10/switched/off/std"], lambda std: std < 0.1))
+    return (every(r["10/switched/before/std"], lambda std: std > 0.2)
+            and every(r["10/switched/off/std"], lambda std: std < 0.1))
 
 
 @define_claim("10/byol-predictor-holds", "BYOL without norm on z and without a slow teacher (momentum 0) is held up by its predictor: std "
@@ -175,8 +161,8 @@ def _(r):
               evidence=["10/removed/byol-no-norm-momentum-0/std", "10/removed/byol-no-norm-momentum-0-no-predictor/std"],
               without={"10/removed/byol-no-norm-momentum-0-no-predictor/std": "10/removed/byol-no-norm-momentum-0/std"})
 def _(r):
-    return (_every(r["10/removed/byol-no-norm-momentum-0/std"], lambda std: std > 0.3)
-            and _every(r["10/removed/byol-no-norm-momentum-0-no-predictor/std"], lambda std: std < 0.1))
+    return (every(r["10/removed/byol-no-norm-momentum-0/std"], lambda std: std > 0.3)
+            and every(r["10/removed/byol-no-norm-momentum-0-no-predictor/std"], lambda std: std < 0.1))
 
 
 @define_claim("10/byol-needs-no-slow-teacher", "BYOL needs no slow teacher here: with momentum 0 the std of z stays above 0.5 on every seed, "
@@ -184,7 +170,7 @@ def _(r):
               evidence=["10/removed/byol-momentum-0/std", "10/removed/byol-momentum-0/probe", "10/removed/byol/probe"],
               without={"10/removed/byol-momentum-0/std": 0.05})
 def _(r):
-    return (_every(r["10/removed/byol-momentum-0/std"], lambda std: std > 0.5)
+    return (every(r["10/removed/byol-momentum-0/std"], lambda std: std > 0.5)
             and r["10/removed/byol-momentum-0/probe"].value > r["10/removed/byol/probe"].value - 0.10)
 
 
@@ -208,7 +194,7 @@ def _(r):
     from math import log
 
     usual, dull, one = ("10/removed/dino/", "10/removed/dino-no-sharpening/", "10/removed/dino-no-centring/")
-    return (_every(r[dull + "loss"], lambda loss: abs(loss - log(PROTOTYPES)) < 0.1)
+    return (every(r[dull + "loss"], lambda loss: abs(loss - log(PROTOTYPES)) < 0.1)
             and beats(r[usual + "probe"], r[dull + "probe"], margin=0.10)
             and max((r[one + "loss"].value, *r[one + "loss"].draws)) < r[usual + "loss"].value / 2
             and beats(r[usual + "prototypes-used"], r[one + "prototypes-used"]))

@@ -1,6 +1,6 @@
 """11_decorrelation: what each term of VICReg, Barlow Twins and LeJEPA is for, measured on validation images."""
 
-from sslab.course.claims import beats, define_claim
+from sslab.course.claims import beats, define_claim, every
 from sslab.course.evidence import evidence
 
 SHARE = 0.3                                                          # of the recipe's steps, so that a class can repeat it
@@ -42,7 +42,7 @@ def gaussian(seed, weight):
               without={"11/removed/vicreg-no-variance/std": "11/removed/vicreg/std"})
 def _(r):
     off, on = r["11/removed/vicreg-no-variance/std"], r["11/removed/vicreg/std"]
-    return max((off.value, *off.draws)) < 0.2 and min((on.value, *on.draws)) > 0.7
+    return every(off, lambda value: value < 0.2) and every(on, lambda value: value > 0.7)
 
 
 @define_claim("11/rank-misses-collapse", "The effective rank does not notice: it is higher in the collapsed cloud than in the "
@@ -59,7 +59,7 @@ def _(r):
               without={"11/removed/vicreg-no-covariance/effective-rank": "11/removed/vicreg/effective-rank"})
 def _(r):
     off, on = r["11/removed/vicreg-no-covariance/effective-rank"], r["11/removed/vicreg/effective-rank"]
-    return max((off.value, *off.draws)) < 6 and on.value > 3 * off.value
+    return every(off, lambda value: value < 6) and on.value > 3 * off.value
 
 
 @define_claim("11/no-covariance-costs", "Without the covariance term VICReg's probe is more than 10 points lower.",

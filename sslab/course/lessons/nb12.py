@@ -1,6 +1,6 @@
 """12_clustering: what Sinkhorn, its epsilon, the crops and the number of prototypes do to SwAV, on validation images."""
 
-from sslab.course.claims import beats, define_claim
+from sslab.course.claims import beats, define_claim, every
 from sslab.course.evidence import evidence
 
 SHARE = 0.3                                                          # of the recipe's steps, so that a class can repeat it
@@ -68,7 +68,7 @@ def purity(scores, labels) -> float:
               without={"12/removed/swav-no-sinkhorn/prototypes-used": "12/removed/swav/prototypes-used"})
 def _(r):
     off, on = r["12/removed/swav-no-sinkhorn/prototypes-used"], r["12/removed/swav/prototypes-used"]
-    return max((off.value, *off.draws)) < 2 and min((on.value, *on.draws)) > 20
+    return every(off, lambda value: value < 2) and every(on, lambda value: value > 20)
 
 
 @define_claim("12/no-sinkhorn-perfect-loss", "Without Sinkhorn the loss is below a tenth of that with it, and the probe is "

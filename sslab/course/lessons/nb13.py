@@ -11,7 +11,7 @@ BUDGETS = (1, 5, 20, 100)
 DRAWS = 10
 SHARE = 0.3                                                          # of the recipe's steps
 
-# The part that holds a method up -> the records of a short run without it. None: a run with everything.
+# A method, or a method without one of its parts -> the records of its short run.
 REMOVED = {
     "SimCLR": "07/temperature/0.5", "SimCLR, no negatives": "07/broken/no-negatives",
     "MoCo": "08/momentum/0.99", "MoCo, no negatives": "08/broken/no-negatives", "MoCo, momentum 0": "08/momentum/0.0",
