@@ -90,7 +90,7 @@ def _same_seed_same_views(make, data):
 def _knobs_take_effect_at_the_next_step(make, data):
     objective = make()
     for name, knob in objective.knobs.items():
-        before = getattr(objective, name, None) if name not in objective.views.knobs else getattr(objective.views, name)
+        before = objective.values()[name]
         other = {"number": knob.high if before != knob.high else knob.low, "switch": before is not True,
                  "choice": next((option for option in knob.options if option != before), before)}[knob.kind]
         with objective.step():

@@ -129,3 +129,45 @@ def test_reload_keyboard_zoom_and_two_views(browser, tmp_path):
         assert page.locator(".jp-OutputArea-output", has_text="stopped").count()
         still = page.locator("[class^=sslab-still] img").first       # for the day there is no kernel
         assert not still.is_visible()
+
+
+def test_pictures_while_it_trains_and_patches_by_hand(browser, tmp_path):
+    ARTIFACTS.mkdir(exist_ok=True)
+    write_notebook(tmp_path / "pictures.ipynb",
+                   'from sslab.lab import Lab, fill\nlab = Lab("mae", "digits", steps=100_000, batch_size=16)\nlab.start()\nlab',
+                   "lab.stop()\nfilling = fill(lab.objective, lab.dataset.validation.images[:3])\nfilling",
+                   "print('HIDDEN', int(filling.mask.sum()), filling.index)")
+    problems = []
+    with jupyterlab(tmp_path, SSLAB_MODE="smoke") as address:
+        page = browser.new_page(viewport={"width": 1200, "height": 900})
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        open_notebook(page, address("pictures.ipynb"))
+        run_cell(page, 0)
+        page.wait_for_selector(".sslab-lab")
+        shown = page.locator(".sslab-lab .pictures [role=img]")
+        shown.scroll_into_view_if_needed()
+        wait_until(page, f"/, step ([3-9]|\\d\\d)/.test({VIEW}.pictures.caption.textContent)")
+        page.screenshot(path=ARTIFACTS / "pictures.png")
+        label = shown.get_attribute("aria-label")
+        assert label.startswith("3 rows of pictures at step ") and label.endswith("picture, visible, filled in")
+        colours = page.evaluate("""() => [...document.querySelectorAll('.sslab-lab .pictures canvas')].map((canvas) => new Set(
+            canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data).size)""")
+        assert len(colours) == 3 and min(colours) > 10, "something was painted"
+
+        run_cell(page, 1)                                            # an outer cell's arrows must not leave the widget
+        toy = page.locator(".sslab-toy")
+        toy.get_by_role("button", name="Hide nothing").click()
+        toy.get_by_role("status").filter(has_text="Nothing is hidden").wait_for()
+        toy.get_by_role("gridcell").first.focus()
+        active = "[...document.querySelectorAll('.jp-Cell')].findIndex((cell) => cell.classList.contains('jp-mod-active'))"
+        before = page.evaluate(active)
+        for key in ("Space", "ArrowDown", "ArrowDown", "Space", "ArrowRight", "Enter"):
+            page.keyboard.press(key)
+        toy.get_by_role("status").filter(has_text="3 of 49 patches hidden").wait_for()
+        assert page.evaluate(active) == before
+        assert page.evaluate("document.activeElement.ariaLabel") == "row 3, column 2, hidden"
+        toy.get_by_role("button", name="Next picture").click()
+        page.screenshot(path=ARTIFACTS / "fill.png")
+        run_cell(page, 2)
+        assert page.locator(".jp-OutputArea-output", has_text="HIDDEN 3 1").count()
+        assert problems == []

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from sslab.datasets import Card, Dataset
-from sslab.lab.bridge import ANSWER, Bridge, Gate, pack, table
+from sslab.lab.bridge import ANSWER, FASTEST, LARGEST, Bridge, Gate, as_bytes, pack, table
 from sslab.lab.projection import SteadyPCA, align
 from sslab.lab.session import GHOSTS, Lab
-from sslab.lab.watch import Budget, Watcher, choose_images
+from sslab.lab.watch import EXAMPLES, Budget, Watcher, as_pictures, choose_examples, choose_images
 from sslab.objectives import SimCLR
 
 
@@ -42,6 +42,20 @@ class Slow(SimCLR):
         return super().make_views(batch, generator)
 
 
+class Pictorial(Slow):
+    """Has pictures to show, and notes how it is asked for them."""
+
+    title = "Pictorial"
+    cost = 0.0
+
+    def pictures(self, images, generator):
+        time.sleep(self.cost)
+        assert not self.training and not torch.is_grad_enabled() and images.dtype == torch.uint8
+        noise = torch.rand(images.shape, generator=generator)
+        self.asked = [*getattr(self, "asked", []), noise]
+        return {"image": images, "noise": 2 * noise - 0.5}
+
+
 def make_dataset(name="tiny", count=240, classes=3):
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(count) % classes
@@ -52,9 +66,9 @@ def make_dataset(name="tiny", count=240, classes=3):
     return Dataset(name, images.byte(), labels, tuple("abc"[:classes]), splits, Card("", "", "", ""))
 
 
-def make_lab(steps=20, pause=0.0, **options):
+def make_lab(steps=20, pause=0.0, make=Slow, **options):
     torch.manual_seed(0)
-    objective = Slow(Tiny(), hidden=16, outputs=8)
+    objective = make(Tiny(), hidden=16, outputs=8)
     objective.pause = pause
     return Lab(objective, make_dataset(), steps=steps, batch_size=32, precision="float32", **options)
 
@@ -345,6 +359,86 @@ def test_align_undoes_a_turn():
     assert torch.allclose(align(points @ turn, points), points, atol=1e-5)
 
 
+# ---- the objective's own pictures
+
+def test_pictures_of_the_same_images_with_the_same_noise():
+    lab = make_lab(steps=20, make=Pictorial)
+    assert lab.pictures == {}
+    lab.start()
+    lab.join()
+    rows, data, asked = lab.pictures, lab.dataset, lab.objective.asked
+    assert list(rows) == ["image", "noise"] and len(asked) >= 2
+    assert all(torch.equal(noise, asked[0]) for noise in asked)
+    order, _ = choose_images(data, seed=0)
+    chosen = choose_examples(data.validation.labels, order)
+    assert torch.equal(rows["image"], data.validation.images[chosen].float() / 255)
+    assert data.validation.labels[chosen][:3].tolist() == [0, 1, 2], "one of each class first"
+    assert len(set(chosen.tolist())) == EXAMPLES
+    assert torch.equal(rows["noise"], (2 * asked[0] - 0.5).clamp(0, 1)) and lab.run.watcher.examples.step == 19
+    lab.reset()
+    assert lab.pictures == {}
+
+
+def test_pictures_are_asked_for_as_often_as_the_budget_pays():
+    def make(encoder, **options):
+        objective = Pictorial(encoder, **options)
+        objective.cost = 0.1
+        return objective
+
+    lab = make_lab(steps=150, pause=0.005, make=make)
+    lab.start()
+    lab.join()
+    assert lab.run.seconds > 0.7 and len(lab.objective.asked) <= 3, "before, once to see what it costs, and at the end"
+
+
+def test_nothing_is_asked_of_an_objective_without_pictures(monkeypatch):
+    lab = make_lab(steps=30)
+    looked = []
+    monkeypatch.setattr(Watcher, "_measure", lambda self, step, name, read: looked.append(name))
+    browser = Browser(lab)
+    browser.say(kind="hello")
+    lab.start()
+    lab.join()
+    assert lab.pictures == {} and "examples" not in looked and not lab.run.watcher.pictorial
+    assert not browser.frames[0]["pictorial"] and not any("examples" in frame for frame in browser.frames)
+
+
+def test_pictures_travel_when_they_are_new():
+    lab = make_lab(steps=60, pause=0.01, make=Pictorial)
+    browser, buffers = Browser(lab), []
+    receive = browser.bridge.send
+    browser.bridge.send = lambda content, data: (buffers.append(data[0]), receive(content, data))
+    browser.say(kind="hello")
+    assert browser.frames[0]["pictorial"] and "examples" not in browser.frames[0]
+    browser.say(kind="start")
+    lab.join(20)
+    until(lambda: browser.frames[-1]["state"] == "finished")
+    with_pictures = [(frame, data) for frame, data in zip(browser.frames, buffers, strict=True) if "examples" in frame]
+    steps = [frame["examples"]["step"] for frame, _ in with_pictures if frame["kind"] == "frame"]
+    assert steps == sorted(set(steps)), "each is sent once"
+    frame, data = with_pictures[-1]
+    assert frame["examples"] == {"step": 59, "rows": ["image", "noise"]}
+    for index, images in enumerate(lab.pictures.values()):
+        kind, shape, offset = frame["layout_of_buffer"][f"examples{index}"]
+        sent = np.frombuffer(data, kind, count=int(np.prod(shape)), offset=offset).reshape(shape)
+        assert np.array_equal(sent, (images * 255).round().byte().permute(0, 2, 3, 1).numpy())
+    browser.say(kind="hello")                                        # a page that is loaded again gets them, too
+    assert browser.frames[-1]["kind"] == "state" and browser.frames[-1]["examples"]["step"] == 59
+
+
+@pytest.mark.parametrize("row", [torch.zeros(3, 8, 8), torch.zeros(2, 2, 8, 8), None, [[0.0]]])
+def test_a_row_that_is_no_picture_is_named(row):
+    with pytest.raises(ValueError, match="pictures: row 'mine' got"):
+        as_pictures("mine", row)
+
+
+def test_pictures_are_made_fit_to_travel():
+    wild = torch.tensor([float("nan"), -1.0, 2.0, 0.5]).view(1, 1, 2, 2)
+    assert as_pictures("wild", wild).flatten().tolist() == [0, 0, 1, 0.5]
+    assert as_bytes(as_pictures("wild", wild)).tolist() == [[[[0], [0]], [[255], [128]]]]
+    assert as_bytes(torch.full((2, 3, 100, 300), 0.5)).shape == (2, round(LARGEST / 3), LARGEST, 3)
+
+
 # ---- towards a front end
 
 class Browser:
@@ -441,7 +535,7 @@ def test_a_slow_view_does_not_hold_up_the_other():
     gate.answered("slow", 0)
     frames = 0
     for tick in range(100):
-        now[0] = 0.11 * tick
+        now[0] = 1.1 * FASTEST * tick
         if gate.is_open():
             frames += 1
             gate.answered("fast", gate.next())
@@ -518,6 +612,18 @@ def test_the_fallback_is_a_picture_and_a_sentence():
     assert "Ready" in empty["text/plain"] and "Finished" in full["text/plain"]
     assert len(full["image/png"]) > len(empty["image/png"])
     assert "application/vnd.jupyter.widget-view+json" in full
+    lab.dashboard.close()
+
+
+def test_the_fallback_shows_the_pictures_too():
+    import struct
+    lab = make_lab(steps=5, make=Pictorial)
+    heights = []
+    for _ in range(2):
+        heights.append(struct.unpack(">I", base64.b64decode(lab._repr_mimebundle_()["image/png"])[20:24])[0])
+        lab.start()
+        lab.join()
+    assert heights[1] > heights[0] + 100
     lab.dashboard.close()
 
 

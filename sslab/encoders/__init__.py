@@ -5,12 +5,20 @@ from torch import Tensor, nn
 
 from sslab._names import choose
 from sslab.encoders.conv import ResidualNet, conv, resnet18
+from sslab.encoders.decoder import Decoder
 from sslab.encoders.heads import mlp, predictor, projector
 from sslab.encoders.vit import VisionTransformer, vit
 
-__all__ = ["Encoder", "ResidualNet", "VisionTransformer", "create", "mlp", "names", "predictor", "projector"]
+__all__ = ["Decoder", "Encoder", "ResidualNet", "VisionTransformer", "create", "mlp", "names", "predictor", "projector"]
 
 _MAKERS = {"conv": conv, "resnet18": resnet18, "vit": vit}
+
+
+def centred(images: Tensor) -> Tensor:
+    """Images, uint8 or floats in [0, 1] -> floats in [-1, 1], what networks see."""
+    if images.dtype == torch.uint8:
+        images = images.float() / 255
+    return images * 2 - 1
 
 
 class Encoder(nn.Module):
@@ -27,9 +35,11 @@ class Encoder(nn.Module):
         return Encoder(self.name, self.shape, **self.options)
 
     def forward(self, images: Tensor) -> Tensor:                     # uint8, or floats in [0, 1], [B, C, H, W]
-        if images.dtype == torch.uint8:
-            images = images.float() / 255
-        return self.net(images * 2 - 1)                              # [B, dim]
+        return self.net(centred(images))                             # [B, dim]
+
+    def maps(self, images: Tensor) -> Tensor:
+        """What is seen where, [B, dim, h, w]: the mean over all places is the representation."""
+        return self.net.maps(centred(images))
 
     def extra_repr(self) -> str:
         count = sum(p.numel() for p in self.parameters())

@@ -47,8 +47,11 @@ class ResidualNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, x: Tensor) -> Tensor:                          # [B, C, H, W]
-        return self.stages(self.stem(x)).mean(dim=(2, 3))            # [B, dim]
+    def maps(self, x: Tensor) -> Tensor:                             # [B, C, H, W]
+        return self.stages(self.stem(x))                             # [B, dim, h, w]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.maps(x).mean(dim=(2, 3))                         # [B, dim]
 
 
 def conv(channels: int, size: int, width: int = 32) -> ResidualNet:

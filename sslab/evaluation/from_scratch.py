@@ -15,18 +15,20 @@ SEARCH = tuple({"learning_rate": rate, "steps": steps, "weight_decay": decay}
                for rate, steps in ((1e-3, 150), (3e-3, 150), (3e-3, 300), (8e-3, 300)) for decay in (1e-4, 0.3))
 
 
-def train_supervised(dataset, rows: torch.Tensor, encoder: str = "conv", views: Augment | None = None, seed: int = 0,
-                     batch_size: int = 64, **options) -> Supervised:
+def train_supervised(dataset, rows: torch.Tensor, encoder: str | encoders.Encoder = "conv", views: Augment | None = None,
+                     seed: int = 0, batch_size: int = 64, **options) -> Supervised:
     """Train an encoder and a linear head from scratch on the training images at `rows` [n].
 
     Args:
         dataset: with labels; `rows` index its training split.
+        encoder: a name from `sslab.encoders.names()`, or an Encoder: another one of its architecture, untrained, is used.
         views: as SimCLR's; each image is repeated with views of its own until a batch is full.
         options: for `train`: learning_rate, steps, ...
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        objective = Supervised(encoders.create(encoder, dataset), views, classes=dataset.num_classes)
+        fresh = encoders.create(encoder, dataset) if isinstance(encoder, str) else encoder.fresh()
+        objective = Supervised(fresh, views, classes=dataset.num_classes)
     for _ in train(objective, _Labelled(dataset, rows), batch_size=batch_size, seed=seed, **options):
         pass
     return objective
@@ -40,9 +42,9 @@ def accuracy(objective: Supervised, split) -> float:
     return float((logits.argmax(dim=1).cpu() == labels).float().mean())
 
 
-def supervised(dataset, labels_per_class: tuple[int, ...] = (1, 5, 20, 100), draws: int = 10, encoder: str = "conv",
-               views: Augment | None = None, search: tuple[dict, ...] | None = None, search_draws: int = 2,
-               seed: int = 0) -> Efficiency:
+def supervised(dataset, labels_per_class: tuple[int, ...] = (1, 5, 20, 100), draws: int = 10,
+               encoder: str | encoders.Encoder = "conv", views: Augment | None = None, search: tuple[dict, ...] | None = None,
+               search_draws: int = 2, seed: int = 0) -> Efficiency:
     """Supervised from scratch by labels per class, on the same draws as the probes.
 
     Learning rate and length are chosen for each budget on the whole validation split, more labels than the budget

@@ -9,6 +9,7 @@ from sslab.figures.curves import (
                                   spectrum,
                                   temperature_weights,
 )
+from sslab.figures.factors import factor_heat_maps, pairs
 from sslab.figures.family import (
                                   ablation,
                                   choices,
@@ -22,9 +23,36 @@ from sslab.figures.family import (
                                   switched,
                                   teacher_memory,
 )
-from sslab.figures.pictures import samples, tile, views
+from sslab.figures.masked import (
+                                  attention_maps,
+                                  context_and_targets,
+                                  filled_in,
+                                  masks_and_fillings,
+                                  patch_filters,
+)
+from sslab.figures.pictures import neighbours, samples, tile, views
+from sslab.figures.pretext import (
+                                  answers,
+                                  by_class,
+                                  confusion,
+                                  palette,
+                                  patches,
+                                  picture_rows,
+                                  turns,
+)
+from sslab.figures.reconstruction import (
+                                  denoising_steps,
+                                  generated,
+                                  interpolation,
+                                  latents_in_use,
+                                  reconstructions,
+                                  traversal,
+)
 from sslab.figures.style import COLOURS, MARKERS, class_style
 
-__all__ = ["COLOURS", "MARKERS", "ablation", "choices", "class_style", "clusters", "codes", "correlations", "crops",
-           "embedding_map", "gauges", "label_efficiency", "leaderboard", "loss", "removals", "samples", "settings",
-           "similarity_matrix", "spectrum", "switched", "teacher_memory", "temperature_weights", "tile", "views"]
+__all__ = ["COLOURS", "MARKERS", "ablation", "answers", "attention_maps", "by_class", "choices", "class_style", "clusters",
+           "codes", "confusion", "context_and_targets", "correlations", "crops", "denoising_steps", "embedding_map",
+           "factor_heat_maps", "filled_in", "gauges", "generated", "interpolation", "label_efficiency", "latents_in_use",
+           "leaderboard", "loss", "masks_and_fillings", "neighbours", "pairs", "palette", "patch_filters", "patches",
+           "picture_rows", "reconstructions", "removals", "samples", "settings", "similarity_matrix", "spectrum",
+           "switched", "teacher_memory", "temperature_weights", "tile", "traversal", "turns", "views"]

@@ -45,3 +45,32 @@ def views(images: torch.Tensor, augment, copies: int = 8, seed: int = 0):
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
     return figure
+
+
+def neighbours(images: torch.Tensor, spaces: dict[str, torch.Tensor], queries: int = 8, nearest: int = 6):
+    """The first pictures, and what lies nearest to each (by cosine) in some spaces, side by side.
+
+    Args:
+        images: [N, C, H, W]. spaces: name -> features [N, D] of the same pictures.
+        queries, nearest: rows, and pictures a row and space.
+    """
+    found = []
+    for x in spaces.values():
+        x = torch.nn.functional.normalize(x.float() - x.float().mean(dim=0), dim=1)  # [N, D]
+        similar = x[:queries] @ x.T                                  # [Q, N]
+        similar[:, :queries].fill_diagonal_(-2)                      # nobody is his own neighbour
+        found.append(similar.topk(nearest, dim=1).indices)           # [Q, nearest]
+    rows = torch.cat([torch.arange(queries)[:, None], *found], dim=1)
+    columns = rows.shape[1]
+    figure, (axis,) = new_figure(width=0.5 * columns + 0.6, height=0.5 * queries + 0.4)
+    side = images.shape[-1] + 4
+    axis.imshow(tile(images[rows.flatten()], columns).numpy())
+    starts = [0] + [1 + nearest * index for index in range(len(spaces))]
+    for start in starts[1:]:
+        axis.axvline(side * start - 0.5, color="0.3", linewidth=1)
+    axis.set_xticks([side / 2] + [side * (start + nearest / 2) for start in starts[1:]], ["picture", *spaces])
+    axis.xaxis.tick_top()
+    axis.set_yticks([])
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+    return figure

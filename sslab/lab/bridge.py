@@ -1,8 +1,9 @@
 """Between a lab and its front end: what is sent, how often, and what is done with what comes back.
 
-A frame is sent only after every open view has acknowledged the last one, or a second has passed, at most ten
-times a second, and less often where drawing takes a browser long. So a slow browser gets fewer frames, and training never waits for one. A view that says "hello" gets
-everything; after that, frames carry what is new. Every message is a little JSON and one buffer of numbers.
+A frame is sent only after every open view has acknowledged the last one, or a second has passed, at most about
+twice a second, and less often where drawing takes a browser long: the view moves the map between two frames by itself.
+So a slow browser gets fewer frames, and training never waits for one. A view that says "hello" gets everything; after
+that, frames carry what is new. Every message is a little JSON and one buffer of numbers.
 """
 
 import io
@@ -13,12 +14,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
 
-FASTEST = 0.1                                                        # seconds between two frames, at least
+FASTEST = 0.45                                                       # seconds between two frames, at least
 ANSWER = 1.0                                                         # seconds to wait for an acknowledgement
 SHARE = 0.025                                                        # of the browser's time that drawing frames may take
 SILENT = 5                                                           # unanswered frames after which nobody is there
 TILE, ACROSS = 40, 25                                                # thumbnails: largest side, how many in a row
+LARGEST = 64                                                         # side of one of the objective's own pictures
 COLUMNS = ("step", "loss", "std", "effective_rank", "probe", "seconds")
 
 
@@ -66,7 +70,7 @@ class Bridge:
         self._run = self._dataset = None                             # what the views know
         self._rows = self._changes = 0
         self._state, self._terms, self._layout = "", (), None
-        self._picture = self._gauges = None
+        self._picture = self._gauges = self._examples = None
         self._notice, self._waiting = "", False
 
     # ---- to the front end
@@ -91,7 +95,7 @@ class Bridge:
         full = full or bool(terms)
         if full:
             self._rows = self._changes = 0
-            self._picture = self._gauges = self._layout = None
+            self._picture = self._gauges = self._layout = self._examples = None
             self._terms = tuple(dict.fromkeys(name for row in run.rows for name in row["terms"]))
         content, arrays = self._news(run)
         if full:
@@ -119,6 +123,10 @@ class Bridge:
             content["gauges"] = {"std": gauges.std, "rank": gauges.effective_rank, "dimensions": gauges.dimensions,
                                  "kind": gauges.kind, "text": gauges.text}
             arrays["spectrum"] = gauges.spectrum.numpy()
+        if watcher.examples is not self._examples:
+            self._examples = examples = watcher.examples
+            content["examples"] = {"step": examples.step, "rows": list(examples.rows)}
+            arrays |= {f"examples{index}": as_bytes(images) for index, images in enumerate(examples.rows.values())}
         if lab.layout is not self._layout:
             self._layout = layout = lab.layout
             content["umap"] = {"progress": layout.progress, "step": layout.step, "error": layout.error}
@@ -128,11 +136,11 @@ class Bridge:
 
     def _everything(self, content, arrays, run) -> None:
         lab, data = self.lab, run.dataset
-        of_views = list(run.objective.views.knobs)
+        of_views = list(run.objective.view_knobs)
         content.update(
             objective=lab.objective_name, dataset=lab.dataset_name, objectives=lab.objective_names(),
             datasets=lab.dataset_names(), title=run.objective.title, columns=[*COLUMNS, *self._terms],
-            class_names=list(data.class_names), of_views=of_views,
+            class_names=list(data.class_names), of_views=of_views, pictorial=run.watcher.pictorial,
             knobs=[{"name": knob.name, "kind": knob.kind, "default": run.defaults[knob.name], "low": knob.low, "high": knob.high,
                     "log": knob.log, "integer": knob.integer, "options": knob.options, "help": knob.help}
                    for knob in run.objective.knobs.values()],
@@ -198,12 +206,20 @@ def pack(arrays: dict[str, np.ndarray]) -> tuple[dict[str, list], bytes]:
     return layout, b"".join(parts)
 
 
+def as_bytes(images: Tensor) -> np.ndarray:
+    """Pictures [N, C, H, W] in [0, 1] -> uint8 [N, H, W, C], large ones made smaller: what the front end paints."""
+    height, width = images.shape[2:]
+    if (longest := max(height, width)) > LARGEST:
+        size = [max(1, round(side * LARGEST / longest)) for side in (height, width)]
+        images = F.interpolate(images, size, mode="area")
+    return (images * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+
+
 def thumbnails(images) -> tuple[bytes, int]:
     """Images uint8 [N, C, H, W] -> one PNG with ACROSS of them in a row, and the side of a tile in pixels."""
     from PIL import Image
 
     if max(images.shape[2:]) > TILE:
-        import torch.nn.functional as F
         images = F.interpolate(images.float(), (TILE, TILE), mode="area").round().byte()
     count, _, height, width = images.shape
     side = max(height, width)

@@ -9,11 +9,24 @@ from sslab.lab.checks.clustering import sinkhorn
 from sslab.lab.checks.contrastive import cosine_similarity_matrix, nt_xent, positive_index, push_weights
 from sslab.lab.checks.decorrelation import barlow_twins, cross_correlation, vicreg_covariance, vicreg_variance
 from sslab.lab.checks.distillation import center_update, dino, negative_cosine
+from sslab.lab.checks.factors import allowed, angular_distance, equal_classes, moved
+from sslab.lab.checks.masked import ijepa, masked_patches, patchify, random_mask, unpatchify
 from sslab.lab.checks.measuring import effective_rank, feature_std, knn_predict, uniformity
 from sslab.lab.checks.momentum import enqueue, info_nce, momentum_update
+from sslab.lab.checks.pretext import annealed_mean, colour_weights, neighbour_index, rotation_task
 from sslab.lab.checks.prototypes import prototypes_used, swapped_prediction
+from sslab.lab.checks.reconstruction import (
+    elbo,
+    kl_divergence,
+    make_denoising_pair,
+    pca_reconstruct,
+    reparametrise,
+)
 
-__all__ = ["barlow_twins", "center_update", "cosine_similarity_matrix", "cross_correlation", "dino", "effective_rank",
-           "enqueue", "feature_std", "info_nce", "knn_predict", "momentum_update", "negative_cosine", "nt_xent",
-           "positive_index", "prototypes_used", "push_weights", "sinkhorn", "swapped_prediction", "uniformity",
-           "vicreg_covariance", "vicreg_variance"]
+__all__ = ["allowed", "angular_distance", "annealed_mean", "barlow_twins", "center_update", "colour_weights",
+           "cosine_similarity_matrix", "cross_correlation", "dino", "effective_rank", "elbo", "enqueue",
+           "equal_classes", "feature_std", "ijepa", "info_nce", "kl_divergence", "knn_predict", "make_denoising_pair",
+           "masked_patches", "momentum_update", "moved", "negative_cosine", "neighbour_index", "nt_xent", "patchify",
+           "pca_reconstruct", "positive_index", "prototypes_used", "push_weights", "random_mask", "reparametrise",
+           "rotation_task", "sinkhorn", "swapped_prediction", "uniformity", "unpatchify", "vicreg_covariance",
+           "vicreg_variance"]

@@ -64,15 +64,17 @@ def _dashboard(lab):
 
 
 def still(lab) -> bytes:
-    """Map, loss with its reference lines, gauges and probe, as a PNG."""
+    """Map, loss with its reference lines, gauges and probe, and the objective's own pictures, as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 3.6), dpi=90, layout="constrained")
+    rows, run, pictures = lab.history, lab.run, lab.pictures
+    below = 0.2 + 0.6 * len(pictures) if pictures else 0
+    figure = Figure(figsize=(11, 3.6 + below), dpi=90, layout="constrained")
     FigureCanvasAgg(figure)                                          # no pyplot: no global state, any thread
     figure.suptitle(lab.status, fontsize=9, wrap=True)
-    panels = figure.subplots(1, 4, width_ratios=(1.2, 1.2, 1, 1))
-    rows, run = lab.history, lab.run
+    above = figure.subfigures(2, 1, height_ratios=(3.6, below)) if pictures else [figure]
+    panels = above[0].subplots(1, 4, width_ratios=(1.2, 1.2, 1, 1))
     _draw_map(panels[0], run)
     _draw_curve(panels[1], rows, "loss", "Loss")
     for name, level in run.levels.items():
@@ -85,6 +87,8 @@ def still(lab) -> bytes:
     for name, level in lab.controls.items():
         panels[3].axhline(level, color="0.4", linestyle="--", linewidth=1)
         panels[3].annotate(name, (0.02, level), xycoords=("axes fraction", "data"), fontsize=7, va="bottom")
+    if pictures:
+        _draw_pictures(above[1].subplots(len(pictures), 1, squeeze=False)[:, 0], pictures)
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
@@ -114,3 +118,13 @@ def _draw_curve(axes, rows, key: str, title: str) -> None:
     axes.tick_params(labelsize=7)
     if measured:
         axes.plot(*zip(*measured, strict=True), color=COLOURS[3], linewidth=1.5, marker="." if len(measured) < 3 else "")
+
+
+def _draw_pictures(panels, pictures) -> None:
+    from sslab.figures.pictures import tile
+
+    for axes, (name, images) in zip(panels, pictures.items(), strict=True):
+        axes.imshow(tile(images, len(images)).numpy(), interpolation="nearest")
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        axes.set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center")

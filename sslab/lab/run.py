@@ -1,6 +1,8 @@
 """One training run in a daemon thread. It knows nothing of the Lab that started it, so either may end first."""
 
 import atexit
+import functools
+import sys
 import threading
 import time
 import weakref
@@ -8,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sslab.lab.watch import Watcher
-from sslab.training import train
+from sslab.training import release_threads, train
 
 FLUSH = 0.1                                                        # seconds between two reads of the losses
 _alive: "weakref.WeakSet[Run]" = weakref.WeakSet()
@@ -38,10 +40,12 @@ class Run:
         self._pending: list[tuple[dict[str, Any], Any]] = []       # rows whose loss is still on the device
         self._flushed = 0.0
         self._go, self._stop = threading.Event(), threading.Event()
+        _release_after_cells()
         self.thread = threading.Thread(target=self._train, name="sslab-lab", daemon=True)
 
     def start(self) -> None:
         """Begin, or go on after a pause."""
+        release_threads()                                          # the caller's, which would slow the training thread
         self._go.set()
         if self.state == "ready":
             self.state = "running"
@@ -139,6 +143,14 @@ class Run:
             row["terms"] = {name: float(term) for name, term in step.terms.items()}
             self.rows.append(row)
         self._flushed = time.monotonic()
+
+
+@functools.cache
+def _release_after_cells() -> None:
+    """A click on Start arrives in another thread than the cells ran in: end what they left waiting when they end."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is not None:
+        shell.events.register("post_run_cell", lambda result: release_threads())
 
 
 def running() -> int:

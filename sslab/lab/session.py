@@ -13,6 +13,7 @@ import weakref
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sslab import datasets, encoders, objectives
 from sslab._names import choose
@@ -21,8 +22,6 @@ from sslab.lab.projection import Layout, lay_out
 from sslab.lab.run import Run, running
 from sslab.lab.watch import Watcher
 from sslab.training import recipe
-from sslab.views import Augment
-from sslab.views.augment import PRESETS
 
 PATIENCE = 1.0                                                       # seconds that stop() waits for the running step
 GHOSTS = 3                                                           # earlier runs that are kept
@@ -36,17 +35,18 @@ class Lab:
     Args:
         objective: a name from `sslab.objectives.names()`, or an Objective of your own.
         dataset: a name from `sslab.datasets.names()`, or a Dataset of your own.
-        encoder: a name from `sslab.encoders.names()`; an Objective of your own brings its own.
+        encoder: a name from `sslab.encoders.names()`; the objective's own, or "conv", if None. An Objective of
+            your own brings its own.
         seed: of the weights, the batches and the images that are watched.
         train_options: passed to `sslab.train`; what is left out is `sslab.training.recipe`'s.
     Raises:
         ValueError: no such objective, dataset or encoder.
     """
 
-    def __init__(self, objective="simclr", dataset="digits", *, encoder: str = "conv", seed: int = 0,
+    def __init__(self, objective="simclr", dataset="digits", *, encoder: str | None = None, seed: int = 0,
                  **train_options: Any) -> None:
         self.seed, self.train_options = seed, train_options
-        self._encoder = choose(encoder, encoders.names(), "encoder")
+        self._encoder = None if encoder is None else choose(encoder, encoders.names(), "encoder")
         self._own_objective = None if isinstance(objective, str) else copy.deepcopy(objective)
         self._own_dataset = None if isinstance(dataset, str) else dataset
         if isinstance(objective, str):
@@ -199,6 +199,15 @@ class Lab:
         return dict(self.run.watcher.controls)
 
     @property
+    def pictures(self) -> dict[str, Tensor]:
+        """What the objective makes of a few validation images, as it was seen last: row by row, name -> [N, C, H, W].
+
+        Floats in [0, 1]. {} before the first, and where the objective has nothing to show.
+        """
+        examples = self.run.watcher.examples
+        return {} if examples is None else dict(examples.rows)
+
+    @property
     def knobs(self) -> dict[str, Knob]:
         """What can be set, as it is declared."""
         return self.objective.knobs
@@ -280,8 +289,8 @@ class Lab:
             return copy.deepcopy(own)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            encoder = encoders.create(self._encoder, dataset)
-            views = Augment.named(dataset.name if dataset.name in PRESETS else "folder")
+            encoder = objectives.encoder_for(self.objective_name, dataset, self._encoder)
+            views = objectives.views_for(self.objective_name, dataset.name)
             options = {"classes": dataset.num_classes} if self.objective_name == "supervised" else {}
             return objectives.create(self.objective_name, encoder, views=views, **options)
 

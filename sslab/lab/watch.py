@@ -1,7 +1,7 @@
 """What is looked at while a model trains, and how often: as often as a share of the training time pays for.
 
 The gauges read what the loss saw (`Loss.projection`, else the embedding) in the last training batches. The map and the
-online probe read `encoder(x)` of fixed images in eval mode.
+online probe read `encoder(x)` of fixed images in eval mode. What an objective makes of pictures it shows itself.
 """
 
 import time
@@ -16,12 +16,15 @@ from torch import Tensor
 
 from sslab import evaluation
 from sslab.lab.projection import SteadyPCA
+from sslab.objectives import Objective
 
 SHOWN, TESTED = 600, 1000                                            # validation images: on the map, in the probe
+EXAMPLES = 10                                                        # of them, for the objective's own pictures
 LABELS = 10                                                          # labelled images a class for the online probe
-ALONE = {"gauges": 0.005, "map": 0.01, "probe": 0.01}                # shares of training time while nobody looks
-WATCHED = {"gauges": 0.008, "map": 0.035, "probe": 0.012}            # while somebody does; the rest is the browser's
+ALONE = {"gauges": 0.005, "map": 0.01, "probe": 0.01, "examples": 0.005}     # shares of training time: nobody looks,
+WATCHED = {"gauges": 0.008, "map": 0.025, "probe": 0.012, "examples": 0.01}  # somebody does; the rest is the browser's
 FASTEST = 0.1                                                        # seconds between two maps, at least
+CALM = 0.5                                                           # and between two rows of pictures: to be looked at
 SAMPLES = 4                                                          # for each feature, in the gauges: fewer tell no rank
 PENALTY = 1e-2                                                       # of the online probe: nothing to choose it with
 
@@ -71,8 +74,17 @@ class Picture:
     features: Tensor
 
 
+@dataclass(frozen=True)
+class Examples:
+    """What the objective makes of a few pictures: name of a row -> float32 [N, 1 or 3, H, W] in [0, 1], on the CPU."""
+
+    step: int
+    rows: dict[str, Tensor]
+
+
 class Watcher:
-    """Looks at one run. `gauges`, `picture` and `probe` are the latest readings, replaced as a whole, never changed.
+    """Looks at one run. `gauges`, `picture`, `examples` and `probe` are the latest readings, replaced as a whole,
+    never changed. `pictorial`: the objective has pictures to show; one that has none is not asked.
 
     Args:
         objective: its encoder is watched.
@@ -86,15 +98,18 @@ class Watcher:
         self.controls = {} if controls is None else controls
         self.gauges: Gauges | None = None
         self.picture: Picture | None = None
+        self.examples: Examples | None = None
+        self.pictorial = getattr(type(objective), "pictures", Objective.pictures) is not Objective.pictures
         self.probe: float | None = None
         self.watched = False                                         # is a front end looking?
         self.budgets = {name: Budget() for name in ALONE}
         self._pca = SteadyPCA()
-        self._seconds = self._last = 0.0
+        self._seconds = self._last = self._examined = 0.0
         self._recent: deque[Tensor] = deque()                        # what the loss saw in the last steps
         tested, taught = choose_images(dataset, seed)
         self.shown = tested[:SHOWN]                                  # indices into validation
         held, known = dataset.validation, dataset.train
+        self._examples = held.images[choose_examples(held.labels, tested)]             # [E, C, H, W]
         self._images = torch.cat([held.images[tested], known.images[taught]])          # [T + L, C, H, W]
         self._tested, self._taught = held.labels[tested], known.labels[taught]         # [T], [L]
 
@@ -104,6 +119,7 @@ class Watcher:
             self._measure_controls(stopped)
         if not stopped():
             self._draw_map(0)
+            self._show_examples(0)
 
     def look(self, step, row: dict[str, Any]) -> None:
         """After a step: read what is affordable, and write it into the step's row of the history."""
@@ -120,11 +136,15 @@ class Watcher:
             self._measure(step, "probe", lambda: self._read_probe(row))
         elif self.budgets["map"].affords(share["map"]) and time.monotonic() - self._last > FASTEST:
             self._measure(step, "map", lambda: self._draw_map(row["step"]))
+        if (self.pictorial and self.budgets["examples"].affords(share["examples"])
+                and time.monotonic() - self._examined > CALM):
+            self._measure(step, "examples", lambda: self._show_examples(row["step"]))
 
     def finish(self, row: dict[str, Any]) -> None:
         """After the last step: the readings that stay."""
         self._read_gauges(row)
         self._read_probe(row)
+        self._show_examples(row["step"])
 
     def _measure(self, step, name: str, read: Callable[[], None]) -> None:
         if step.loss.device.type == "cuda":                          # unfinished training is not watching
@@ -153,6 +173,17 @@ class Watcher:
         self.picture = Picture(step, points, explained, x)
         self._last = time.monotonic()
 
+    @torch.no_grad()
+    def _show_examples(self, step: int) -> None:
+        """The objective's own pictures: always of the same images, with the same noise or mask."""
+        if not self.pictorial:
+            return
+        device = next(self.objective.parameters()).device
+        with evaluation.evaluating(self.objective):
+            rows = self.objective.pictures(self._examples.to(device), torch.Generator().manual_seed(self.seed))
+        self.examples = Examples(step, {name: as_pictures(name, images) for name, images in rows.items()})
+        self._examined = time.monotonic()
+
     def _accuracy(self, x: Tensor) -> float | None:
         """Of a linear probe with the few labels, on the tested images: features [T + L, D] of both."""
         if not len(self._taught):
@@ -180,3 +211,26 @@ def choose_images(dataset, seed: int) -> tuple[Tensor, Tensor]:
     order = torch.randperm(len(labels), generator=generator)
     taught = [order[labels[order] == label][:LABELS] for label in range(dataset.num_classes)]
     return tested, torch.cat(taught) if len(taught) > 1 else order[:0]
+
+
+def choose_examples(labels: Tensor, order: Tensor) -> Tensor:
+    """A few of the indices `order` [T] to look at closely: one of each class, and then as they come."""
+    first: dict[int, int] = {}
+    for index, label in zip(order.tolist(), labels[order].tolist(), strict=True):
+        first.setdefault(label, index)
+    one_each = [first[label] for label in sorted(first) if label >= 0]
+    others = [index for index in order.tolist() if index not in one_each]
+    return torch.tensor((one_each + others)[:EXAMPLES])
+
+
+def as_pictures(name: str, images: Tensor) -> Tensor:
+    """A row of `Objective.pictures` as it is kept: what is outside of [0, 1] is cut off, NaN is black.
+
+    Raises:
+        ValueError: these are no pictures.
+    """
+    if not isinstance(images, Tensor) or images.ndim != 4 or images.shape[1] not in (1, 3):
+        got = f"shape {list(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(f"pictures: row {name!r} got {got}, takes images [N, 1 or 3, H, W] in [0, 1]")
+    images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
+    return images.nan_to_num(0.0).clamp(0, 1).cpu()

@@ -4,8 +4,9 @@ from typing import Any
 
 from torch import nn
 
+from sslab import encoders
 from sslab._names import choose
-from sslab.objectives.base import Loss, Objective
+from sslab.objectives.base import Baseline, Loss, Objective
 from sslab.objectives.clustering import SwAV, prototypes_used, sinkhorn, swav
 from sslab.objectives.contrastive import SimCLR, attraction, nt_xent
 from sslab.objectives.decorrelation import (
@@ -22,18 +23,58 @@ from sslab.objectives.decorrelation import (
 )
 from sslab.objectives.distillation import BYOL, DINO, SimSiam, dino, negative_cosine
 from sslab.objectives.joint import Teacher, TwoViews
+from sslab.objectives.latent import IJEPA, latent_error, target_spread
+from sslab.objectives.masked import MAE, masked_patches, normalise_patches, patchify, unpatchify
 from sslab.objectives.momentum import MoCo, Queue, info_nce
+from sslab.objectives.pretext import (
+    Colourisation,
+    Jigsaw,
+    Rotation,
+    colour_bins,
+    cut_patches,
+    four_turns,
+    grey_of,
+    lab_to_rgb,
+    rgb_to_lab,
+)
+from sslab.objectives.reconstruction import (
+    Autoencoder,
+    DenoisingAutoencoder,
+    bernoulli_entropy,
+    bernoulli_error,
+    corrupt,
+    squared_error,
+)
 from sslab.objectives.supervised import Supervised
+from sslab.objectives.variational import (
+    VAE,
+    active_units,
+    elbo,
+    importance_bound,
+    kl_divergence,
+    negative_log_likelihood,
+)
+from sslab.views import Augment
+from sslab.views.augment import PRESETS
 
 __all__ = [
     "BYOL",
     "DINO",
+    "IJEPA",
+    "MAE",
+    "VAE",
+    "Autoencoder",
     "BarlowTwins",
+    "Baseline",
+    "Colourisation",
+    "DenoisingAutoencoder",
+    "Jigsaw",
     "LeJEPA",
     "Loss",
     "MoCo",
     "Objective",
     "Queue",
+    "Rotation",
     "SimCLR",
     "SimSiam",
     "Supervised",
@@ -41,27 +82,52 @@ __all__ = [
     "Teacher",
     "TwoViews",
     "VICReg",
+    "active_units",
     "attraction",
     "barlow_twins",
+    "bernoulli_entropy",
+    "bernoulli_error",
+    "colour_bins",
+    "corrupt",
     "covariance_penalty",
     "create",
     "cross_correlation",
+    "cut_patches",
     "dino",
+    "elbo",
+    "encoder_for",
+    "four_turns",
+    "grey_of",
+    "importance_bound",
     "info_nce",
+    "kl_divergence",
+    "lab_to_rgb",
+    "latent_error",
     "lejepa",
+    "masked_patches",
     "names",
     "negative_cosine",
+    "negative_log_likelihood",
+    "normalise_patches",
     "nt_xent",
+    "patchify",
     "prototypes_used",
+    "rgb_to_lab",
     "sigreg",
     "sinkhorn",
+    "squared_error",
     "swav",
+    "target_spread",
+    "unpatchify",
     "variance_hinge",
     "vicreg",
+    "views_for",
 ]
 
 _MAKERS = {"simclr": SimCLR, "moco": MoCo, "byol": BYOL, "simsiam": SimSiam, "dino": DINO, "swav": SwAV,
-           "barlow_twins": BarlowTwins, "vicreg": VICReg, "lejepa": LeJEPA, "supervised": Supervised}
+           "barlow_twins": BarlowTwins, "vicreg": VICReg, "lejepa": LeJEPA, "autoencoder": Autoencoder,
+           "denoising": DenoisingAutoencoder, "vae": VAE, "mae": MAE, "ijepa": IJEPA, "rotation": Rotation,
+           "jigsaw": Jigsaw, "colourisation": Colourisation, "supervised": Supervised}
 
 
 def names() -> list[str]:
@@ -80,3 +146,22 @@ def create(name: str, encoder: nn.Module, **options: Any) -> Objective:
         ValueError: no such objective, or a knob's value outside of what it takes.
     """
     return _MAKERS[choose(name, _MAKERS, "objective")](encoder, **options)
+
+
+def encoder_for(name: str, dataset, wanted: str | None = None) -> encoders.Encoder:
+    """The encoder an objective trains on a dataset: the one it needs, else the one that is wanted, else "conv".
+
+    Raises:
+        ValueError: no such objective or encoder, or the objective needs another one.
+    """
+    needed = _MAKERS[choose(name, _MAKERS, "objective")].architecture
+    if needed and wanted not in (None, needed["name"]):
+        raise ValueError(f"encoder: got {wanted!r}, {name} takes {needed['name']!r}")
+    return encoders.create(**(needed or {"name": wanted or "conv"}), dataset=dataset)
+
+
+def views_for(name: str, dataset_name: str) -> Augment:
+    """The views an objective trains on: the dataset's, or none where its task is another one."""
+    if not _MAKERS[choose(name, _MAKERS, "objective")].augmented:
+        return Augment.named("none")
+    return Augment.named(dataset_name if dataset_name in PRESETS else "folder")

@@ -60,6 +60,8 @@ class Objective(Adjustable, nn.Module):
     title = "Objective"
     needs_labels = False                                             # True: make_views gets (images, labels)
     views_per_image = 2                                              # for the rate in views/s
+    augmented = True                                                 # False: trains on the pictures as they are
+    architecture: dict[str, Any] | None = None                       # the encoder it needs: name and options; None: any
 
     def __init__(self, encoder: nn.Module, views: Augment | None = None, **values: Any) -> None:
         nn.Module.__init__(self)
@@ -81,22 +83,69 @@ class Objective(Adjustable, nn.Module):
         """Lines for the loss plot: what chance and collapse score at the knobs and batch size in force."""
         return {}
 
+    def pictures(self, images: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """What a person would look at, row by row: name -> images [N, C, H, W] in [0, 1]. Empty: nothing to see.
+
+        Called in eval mode without gradients, with some fixed images of the validation split.
+        """
+        return {}
+
     @property
     def knobs(self) -> dict[str, Knob]:
-        return {**super().knobs, **self.views.knobs}
+        return {**super().knobs, **self.view_knobs}
+
+    @property
+    def view_knobs(self) -> dict[str, Knob]:
+        """Those of the views, but for names that the objective has knobs of its own for."""
+        own = super().knobs
+        return {name: knob for name, knob in self.views.knobs.items() if name not in own}
 
     def values(self) -> dict[str, Any]:
-        return {**{name: getattr(self, name) for name in super().knobs}, **self.views.values()}
+        return {**self.views.values(), **{name: getattr(self, name) for name in super().knobs}}
 
     def set(self, **values: Any) -> None:
         knobs = self.knobs
         for name, value in values.items():                           # all or none: check before anything changes
             knobs[choose(name, knobs, "knob")].check(value)
-        of_views = self.views.knobs
+        of_views = self.view_knobs
         super().set(**{name: value for name, value in values.items() if name not in of_views})
         self.views.set(**{name: value for name, value in values.items() if name in of_views})
+
+    def _mapped(self, what: str = "maps") -> None:
+        """Refuse an encoder that cannot say what it sees where."""
+        if not callable(getattr(self.encoder, what, None)):
+            raise ValueError(f"encoder: got {type(self.encoder).__name__}, takes one with {what}(images) -> [B, D, h, w]")  # noqa: TRY004
 
     @contextmanager
     def step(self):
         with super().step(), self.views.step():
             yield
+
+
+class Baseline(nn.Module):
+    """The best constant answer: the mean of all targets seen so far, and how wrong it is.
+
+    Args:
+        shape: of one target.
+    """
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("total", torch.zeros(*shape, dtype=torch.float64))
+        self.register_buffer("squares", torch.zeros((), dtype=torch.float64))        # mean over a target's numbers
+
+    @torch.no_grad()
+    def see(self, targets: Tensor) -> None:                          # [B, *shape]
+        self.count += len(targets)
+        self.total += targets.sum(dim=0, dtype=torch.float64)
+        self.squares += targets.double().square().flatten(1).mean(dim=1).sum()
+
+    @property
+    def mean(self) -> Tensor:
+        """The constant [*shape]; 0 before anything was seen."""
+        return self.total / self.count.clamp(min=1)
+
+    def squared_error(self) -> float:
+        """Its mean squared error: the variance of the targets about their mean, averaged over their numbers."""
+        return float(self.squares / self.count.clamp(min=1) - self.mean.square().mean())

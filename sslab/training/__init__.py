@@ -1,7 +1,15 @@
 """Training: the loop, checkpoints, devices and precision."""
 
-from sslab.training.devices import Precision, choose_precision, cpu_limit, limit_threads, pick_device
+from sslab.training.devices import (
+           Precision,
+           choose_precision,
+           cpu_limit,
+           limit_threads,
+           pick_device,
+           release_threads,
+)
 from sslab.training.loop import Step, train
 from sslab.training.recipes import recipe
 
-__all__ = ["Precision", "Step", "choose_precision", "cpu_limit", "limit_threads", "pick_device", "recipe", "train"]
+__all__ = ["Precision", "Step", "choose_precision", "cpu_limit", "limit_threads", "pick_device", "recipe",
+           "release_threads", "train"]

@@ -2,8 +2,19 @@
 
 from sslab.modes import by_mode
 
-# Without negatives or decorrelation a fast learner loses directions: these want smaller steps.
-LEARNING_RATE = {"byol": 4e-3, "simsiam": 4e-3, "dino": 4e-3}
+STEPS, BATCH = 1500, 64                                              # in class mode: at equal views, many steps beat large batches
+
+# What differs from 1,500 steps of 64 pictures at learning rate 8e-3 and weight decay 0.3, in class mode.
+SETTINGS = {
+    # Without negatives or decorrelation a fast learner loses directions: these want smaller steps.
+    "byol": {"learning_rate": 4e-3}, "simsiam": {"learning_rate": 4e-3}, "dino": {"learning_rate": 4e-3},
+    # A decoder needs all of its weights.
+    "autoencoder": {"learning_rate": 6e-3, "weight_decay": 1e-4}, "denoising": {"learning_rate": 6e-3, "weight_decay": 1e-4},
+    "vae": {"learning_rate": 6e-3, "weight_decay": 1e-4},
+    "rotation": {"batch_size": 32},                                  # each picture four times
+    "mae": {"learning_rate": 4e-3, "weight_decay": 0.05},
+    "ijepa": {"learning_rate": 2e-3, "weight_decay": 0.05, "steps": 600},            # its teacher sees whole pictures
+}
 
 
 def recipe(objective: str, dataset: str, images: int | None = None, share: float = 1.0) -> dict:
@@ -18,7 +29,7 @@ def recipe(objective: str, dataset: str, images: int | None = None, share: float
     """
     if not share > 0:
         raise ValueError(f"share: got {share}, takes a number above 0")
-    batch = by_mode(64, 64, 512)                                     # at equal views, many steps beat large batches here
-    steps = max(3, round(share * by_mode(6, 1500, 8000)))
-    return {"steps": steps, "batch_size": min(batch, images) if images else batch,
-            "learning_rate": LEARNING_RATE.get(objective, 8e-3), "weight_decay": 0.3}
+    settings = {"steps": STEPS, "batch_size": BATCH, "learning_rate": 8e-3, "weight_decay": 0.3, **SETTINGS.get(objective, {})}
+    batch = by_mode(settings["batch_size"], settings["batch_size"], 512)
+    steps = max(3, round(share * by_mode(6, settings["steps"], 8000)))
+    return {**settings, "steps": steps, "batch_size": min(batch, images) if images else batch}

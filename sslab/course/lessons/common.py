@@ -14,7 +14,6 @@ def pretrain(dataset_name: str, seed: int, objective: str = "simclr", share: flo
     import torch
 
     import sslab
-    from sslab.views import Augment
 
     dataset = sslab.load(dataset_name)
     options = sslab.recipe(objective, dataset_name, share=share)
@@ -22,8 +21,9 @@ def pretrain(dataset_name: str, seed: int, objective: str = "simclr", share: flo
         options["steps"] = max(1, round(options["steps"] * options["batch_size"] / batch_size))
         options["batch_size"] = batch_size
     torch.manual_seed(seed)
-    encoder = sslab.encoders.create("conv", dataset)
-    made = sslab.objectives.create(objective, encoder, views=views or Augment.named(dataset_name), **knobs)
+    encoder = sslab.objectives.encoder_for(objective, dataset)
+    made = sslab.objectives.create(objective, encoder, views=views or sslab.objectives.views_for(objective, dataset_name),
+                                   **knobs)
     for step in sslab.train(made, dataset, seed=seed, precision="float32", **options):
         pass
     return made, dataset, step

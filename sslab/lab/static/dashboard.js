@@ -2,7 +2,7 @@
 // once it is drawn, and send what a person does. No network, no library, no build step.
 
 const SEND_EVERY = 100;                                   // ms between two values of a slider that is being moved
-const TWEEN_EVERY = 195;                                  // ms between two pictures of a moving map, at least
+const TWEEN_EVERY = 210;                                  // ms between two pictures of a moving map, at least
 const SHARE = 0.15;                                       // of this page's time that moving the map may take
 const HANDS_OFF = 800;                                    // ms in which the kernel does not move a slider under a hand
 const MERGE = 12;                                         // steps within which changes of one knob are one change
@@ -28,6 +28,8 @@ const PAGE = `
         <button type="button" name="umap" class="small">UMAP of this moment</button></div>
       <p class="caption"></p><div class="mapbox"></div></section>
     <section class="curves" aria-label="Curves"></section>
+    <section class="pictures" aria-label="What it makes of pictures" hidden>
+      <div class="heading"><h4>What it makes of pictures</h4><span class="caption"></span></div><div class="rows"></div></section>
     <section class="gauges" aria-label="Collapse gauges"></section>
   </main>
   <ul class="runs" aria-label="Runs shown"></ul>
@@ -113,10 +115,11 @@ class Control {
 class View {
   constructor(model, root) {
     Object.assign(this, { model, root, id: Math.random().toString(36).slice(2), known: false, controls: {}, waiting: {}, answered: 0, cost: 10, news: null });
-    root.className = "sslab-lab";
+    root.className = "sslab sslab-lab";
     root.innerHTML = PAGE;
     this.$ = (selector) => root.querySelector(selector);
     this.map = new EmbeddingMap(this.$(".mapbox"), (text) => { this.$("[aria-live]").textContent = text; });
+    this.pictures = new PictureRows(this.$(".pictures"));
     this.makePlots();
     for (const name of ["start", "pause", "stop", "reset", "umap"]) {
       this.$(`button[name=${name}]`).onclick = (event) => this.press(name, event.currentTarget);
@@ -215,6 +218,8 @@ class View {
     });
     this.map.setClasses(content.class_names, arrays.labels);
     this.map.forget();
+    this.pictures.forget(content.pictorial);
+    this.$("main").classList.toggle("pictorial", content.pictorial);
     if (arrays.sprite) this.map.setSprite(arrays.sprite, content.sprite);
     this.$(".count").textContent = arrays.labels.length;
     for (const [name, options] of [["objective", content.objectives], ["dataset", content.datasets]]) {
@@ -240,6 +245,10 @@ class View {
     if (arrays.points) {
       this.live = { ...content.map, points: arrays.points };
       if (!this.umap?.points) this.map.move(arrays.points);
+    }
+    if (content.examples) {
+      this.pictures.show(content.examples, content.examples.rows.map((name, index) =>
+        ({ name, bytes: arrays[`examples${index}`], shape: content.layout_of_buffer[`examples${index}`][1] })));
     }
     if (content.umap) this.setUmap(content.umap, arrays.umap);
     for (const [name, value] of Object.entries(content.values)) this.controls[name]?.follow(value);
@@ -402,6 +411,7 @@ class View {
     this.writeValues(mine, dimensions);
     Object.values(plots).forEach((plot) => plot.draw(theme));
     this.listRuns(ghosts);
+    this.pictures.draw();
     this.map.draw(performance.now());
   }
 

@@ -2,7 +2,7 @@
 
 const COLOURS = ["#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"];   // Okabe-Ito, no black, no yellow
 const SHAPES = ["circle", "square", "triangle", "diamond", "down", "plus", "cross", "star"];
-const LONGEST = 1500, SHORTEST = 120;                     // ms that a move from map to map may take
+const LONGEST = 2500, SHORTEST = 120;                     // ms that a move from map to map may take
 const NEAR = 14;                                          // px within which the pointer finds a point
 
 const classColour = (label) => (label < 0 ? "#888888" : COLOURS[label % COLOURS.length]);

@@ -1,0 +1,131 @@
+"""Figures of masked image modelling: what is hidden, what is filled in, and what a transformer looks at."""
+
+import torch
+from torch import nn
+
+from sslab.encoders import centred
+from sslab.figures.pictures import tile
+from sslab.figures.style import COLOURS, new_figure
+from sslab.views import random_mask
+
+GAP = 2                                                              # of `tile`, on every side of a picture
+
+
+@torch.no_grad()
+def filled_in(objective, images: torch.Tensor, seed: int = 0, masks: torch.Tensor | None = None):
+    """Each picture, what the encoder sees of it, and the picture as MAE fills it in.
+
+    Args:
+        objective: an MAE.
+        images: [N, C, H, W]. masks: bool [N, T], True where hidden; drawn at the objective's knobs if None.
+    """
+    if masks is None:
+        masks = objective.draw_mask(len(images), torch.Generator().manual_seed(seed))
+    columns = [("picture", _floats(images)), ("visible", objective.covered(images, masks)),
+               ("filled in", objective.fill(images, masks))]
+    return _axes(columns)[0]
+
+
+@torch.no_grad()
+def masks_and_fillings(objective, images: torch.Tensor, ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9), seed: int = 0):
+    """The same pictures with more and more hidden: a pair of columns for each share, visible and filled in.
+
+    Args:
+        objective: an MAE; its knobs are not changed.
+        images: [N, C, H, W]. ratios: shares of hidden patches, single patches anywhere.
+    """
+    columns = [("picture", _floats(images))]
+    for ratio in ratios:
+        mask = random_mask(len(images), objective.grid**2, ratio, torch.Generator().manual_seed(seed))
+        columns += [(f"{ratio:.0%} hidden", objective.covered(images, mask)), ("filled in", objective.fill(images, mask))]
+    return _axes(columns)[0]
+
+
+@torch.no_grad()
+def context_and_targets(objective, images: torch.Tensor, seed: int = 0):
+    """What I-JEPA asks: each picture, its context, and the blocks whose representation is to be predicted, outlined.
+
+    Args:
+        objective: an IJEPA. images: [N, C, H, W].
+    """
+    from matplotlib.patches import Rectangle
+
+    _, context, blocks = objective.make_views(images, torch.Generator().manual_seed(seed))
+    grid, patch = objective.grid, objective.patch
+    hidden = torch.ones(len(images), grid * grid, dtype=torch.bool).scatter(1, context.cpu(), False)
+    whole = _floats(images)
+    figure, axis = _axes([("picture", whole), ("context", objective.covered(images, hidden)), ("targets", whole)])
+    side = grid * patch + 2 * GAP
+    for row, of_picture in enumerate(blocks.cpu()):
+        for number, block in enumerate(of_picture):
+            top, left = int(block.min()) // grid, int((block % grid).min())
+            height, width = int(block.max()) // grid - top + 1, int((block % grid).max()) - left + 1
+            axis.add_patch(Rectangle((2 * side + GAP + left * patch - 0.5, row * side + GAP + top * patch - 0.5),
+                                     width * patch, height * patch, fill=False, linewidth=2,
+                                     edgecolor=COLOURS[number % len(COLOURS)]))
+    return figure
+
+
+@torch.no_grad()
+def attention_maps(encoder: nn.Module, images: torch.Tensor, block: int = -1, place: int | None = None):
+    """Where one patch looks: each picture with the patch marked, and the attention of every head from there.
+
+    Args:
+        encoder: a "vit". images: [N, C, H, W].
+        block: of the transformer, the last one by default.
+        place: of the patch, row by row from 0; the middle one if None.
+    """
+    from matplotlib.patches import Rectangle
+
+    net, device = encoder.net, next(encoder.parameters()).device
+    weights = net.attention(centred(images.to(device)), block).cpu()                 # [N, heads, T, T]
+    grid, patch = images.shape[-1] // net.patch, net.patch
+    place = grid // 2 * grid + grid // 2 if place is None else place
+    maps = weights[:, :, place].unflatten(2, (grid, grid))                           # [N, heads, grid, grid]
+    maps = maps / maps.amax(dim=(2, 3), keepdim=True)
+    maps = maps.repeat_interleave(patch, dim=2).repeat_interleave(patch, dim=3)      # [N, heads, H, W]
+    figure, axis = _axes([("picture", _floats(images)),
+                          *((f"head {head + 1}", maps[:, head, None]) for head in range(maps.shape[1]))])
+    side = grid * patch + 2 * GAP
+    for row in range(len(images)):
+        axis.add_patch(Rectangle((GAP + place % grid * patch - 0.5, row * side + GAP + place // grid * patch - 0.5),
+                                 patch, patch, fill=False, edgecolor=COLOURS[3], linewidth=2))
+    return figure
+
+
+@torch.no_grad()
+def patch_filters(encoders: dict[str, nn.Module], columns: int = 16):
+    """The first layer of vision transformers: what each feature of a patch's embedding looks for, strongest first.
+
+    Every filter is scaled by itself: grey is 0, white and black are its largest weight, up and down.
+
+    Args:
+        encoders: title -> a "vit".
+    """
+    figure, axes = new_figure(columns=len(encoders), width=0.26 * columns, height=0.26 * columns * 0.6)
+    for axis, (title, encoder) in zip(axes, encoders.items(), strict=True):
+        weight = encoder.net.embed.weight.detach().cpu()             # [D, C, patch, patch]
+        weight = weight[weight.flatten(1).norm(dim=1).argsort(descending=True)]
+        weight = 0.5 + 0.5 * weight / weight.abs().amax(dim=(1, 2, 3), keepdim=True)
+        axis.imshow(tile(weight, columns, gap=1).numpy())
+        axis.set(title=title, xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    return figure
+
+
+def _floats(images: torch.Tensor) -> torch.Tensor:
+    return images.float() / 255 if images.dtype == torch.uint8 else images.float()
+
+
+def _axes(columns: list[tuple[str, torch.Tensor]]):
+    """(figure, axis) with a row for each picture and a named column for each entry, [N, C, H, W] in [0, 1]."""
+    rows = torch.stack([each.cpu().expand(-1, 3, -1, -1) for _, each in columns], dim=1)             # [N, columns, 3, H, W]
+    figure, (axis,) = new_figure(width=0.95 * len(columns), height=0.95 * len(rows) + 0.3)
+    axis.imshow(tile(rows.flatten(0, 1), len(columns)).clamp(0, 1).numpy())
+    side = rows.shape[-1] + 2 * GAP
+    axis.set_xticks([side * (column + 0.5) for column in range(len(columns))], [name for name, _ in columns])
+    axis.xaxis.tick_top()
+    axis.set_yticks([])
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+    return figure, axis

@@ -1,0 +1,120 @@
+"""Figures of reconstruction: what comes back, what is made up, and the ways between."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sslab.figures.pictures import tile
+from sslab.figures.style import COLOURS, new_figure
+
+GAP = 4                                                              # pixels that `tile` puts between two pictures
+INCH = 0.62                                                          # of a picture in a row
+
+
+def _floats(images: Tensor) -> Tensor:
+    images = images.detach().cpu()
+    return (images.float() / 255 if images.dtype == torch.uint8 else images.float()).clamp(0, 1)
+
+
+def _draw(axis, images: Tensor, columns: int, rows: Sequence[str] = (), ticks: dict[int, str] | None = None) -> None:
+    """Pictures [N, C, H, W] in a grid with names in front of the rows, and below some columns."""
+    axis.imshow(tile(_floats(images), columns, gap=GAP // 2).numpy())
+    height, width = (side + GAP for side in images.shape[-2:])
+    axis.set_yticks([height * (row + 0.5) for row in range(len(rows))], rows)
+    axis.set_xticks([width * (column + 0.5) for column in ticks or {}], list((ticks or {}).values()))
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+
+
+def reconstructions(rows: dict[str, Tensor], errors: dict[str, float] | None = None):
+    """The same pictures row by row: as they are, spoiled, given back by one model and by another.
+
+    Args:
+        rows: name -> pictures [N, C, H, W], as `objective.pictures` gives them; picture i is the same in every row.
+        errors: name -> mean squared error, written beside the name.
+    """
+    names = [f"{name}\nerror {errors[name]:.4f}" if name in (errors or {}) else name for name in rows]
+    count = len(next(iter(rows.values())))
+    figure, (axis,) = new_figure(width=INCH * count + 1.6, height=INCH * len(rows) + 0.2)
+    _draw(axis, torch.cat([_floats(images) for images in rows.values()]), count, names)
+    return figure
+
+
+def generated(groups: dict[str, Tensor], columns: int = 8, shares: dict[str, float] | None = None):
+    """Real pictures beside pictures that models made up, a panel each.
+
+    Args:
+        groups: name -> pictures [N, C, H, W]. columns: of a panel.
+        shares: name -> share of pictures that a classifier is sure of, written above the panel.
+    """
+    rows = max(-(-len(images) // columns) for images in groups.values())
+    figure, axes = new_figure(columns=len(groups), width=0.36 * columns + 0.3, height=0.36 * rows + 0.7)
+    for axis, (name, images) in zip(axes, groups.items(), strict=True):
+        _draw(axis, images, columns)
+        sure = f"\nclassifier sure of {100 * shares[name]:.0f} %" if name in (shares or {}) else ""
+        axis.set_title(name + sure, fontsize=10)
+    return figure
+
+
+def interpolation(rows: dict[str, Tensor]):
+    """The way from one picture to another, a row each: in z, or pixel by pixel to compare.
+
+    Args:
+        rows: name -> pictures [steps, C, H, W], the ends first and last.
+    """
+    steps = len(next(iter(rows.values())))
+    figure, (axis,) = new_figure(width=INCH * steps + 1.2, height=INCH * len(rows) + 0.6)
+    _draw(axis, torch.cat([_floats(images) for images in rows.values()]), steps, list(rows),
+          {0: "0", steps // 2: f"{steps // 2 / (steps - 1):.2g}", steps - 1: "1"})
+    axis.set_xlabel("share of the way")
+    return figure
+
+
+def traversal(rows: dict[int, Tensor], values: Sequence[float]):
+    """One latent at a time, from low to high, the others as they are.
+
+    Args:
+        rows: latent -> pictures [len(values), C, H, W], as `vae.traverse` gives them.
+        values: of the latent, one for each column.
+    """
+    figure, (axis,) = new_figure(width=INCH * len(values) + 0.9, height=INCH * len(rows) + 0.6)
+    _draw(axis, torch.cat([_floats(images) for images in rows.values()]), len(values),
+          [f"z{latent}" for latent in rows], {column: f"{value:g}" for column, value in enumerate(values)})
+    axis.set_xlabel("value of the latent")
+    return figure
+
+
+def denoising_steps(start: Tensor, steps: list[Tensor], shown: int = 9):
+    """What a denoiser says step by step, a row for each picture it starts from.
+
+    Args:
+        start: pictures [N, C, H, W]. steps: as `objective.denoise_steps` gives them.
+        shown: how many steps, spread evenly from the first to the last.
+    """
+    shown = min(shown, len(steps))
+    chosen = sorted({round(float(place)) for place in torch.linspace(0, len(steps) - 1, shown)})
+    columns = [start, *(steps[step] for step in chosen)]
+    grid = torch.stack([_floats(images) for images in columns], dim=1).flatten(0, 1)           # [N (1 + S), C, H, W]
+    figure, (axis,) = new_figure(width=INCH * len(columns) + 0.3, height=INCH * len(start) + 0.6)
+    _draw(axis, grid, len(columns), (), {0: "start", **{place + 1: str(step + 1) for place, step in enumerate(chosen)}})
+    axis.axvline(start.shape[-1] + GAP - 0.5, color="0.3", linewidth=1)
+    axis.set_xlabel("step")
+    return figure
+
+
+def latents_in_use(bits: dict[str, Tensor]):
+    """How many nats each latent says of a picture on average, most first: a collapsed one says none.
+
+    Args:
+        bits: name -> KL divergence of each latent [L], mean over pictures.
+    """
+    figure, (axis,) = new_figure(width=5, height=3)
+    for number, (name, nats) in enumerate(bits.items()):
+        values = nats.float().sort(descending=True).values
+        axis.plot(range(1, len(values) + 1), values, "o-", markersize=4, color=COLOURS[number % len(COLOURS)],
+                  label=f"{name}: {float(values.sum()):.1f} nats in all")
+    axis.set(xlabel="latent, most used first", ylabel="nats a picture")
+    axis.set_ylim(bottom=0)
+    axis.legend(frameon=False)
+    return figure
