@@ -410,7 +410,7 @@ def test_the_mean_image_scores_its_level(name, options):
         target = objective.make_views(images, lines(1))[1]
         objective.decoder = Constant(target.mean(dim=0).clamp(1e-6, 1 - 1e-6))
     level = objective.reference_levels()["mean image"]
-    assert float(loss_of(objective, images).total) == pytest.approx(level, rel=1e-4)
+    assert loss_of(objective, images).total.item() == pytest.approx(level, rel=1e-4)
 
 
 def test_squared_level_is_the_variance_and_no_constant_is_better():
