@@ -184,6 +184,6 @@ def test_heat_maps_print_what_they_are_given():
 def test_pairs_show_the_triangle_below_the_diagonal():
     difference = torch.tensor([[9.0, 9, 9], [-0.1, 9, 9], [0.02, 0.0, 9]])
     axis = figures.pairs({"turned": difference}, ("a", "b", "c"), marked=((1, 0),)).axes[0]
-    assert [text.get_text() for text in axis.texts] == ["\N{MINUS SIGN}10", "+2", "+0"]
+    assert [text.get_text() for text in axis.texts] == ["\N{MINUS SIGN}10", "+2", "0"]
     assert [(text.get_position()) for text in axis.texts] == [(0, 1), (0, 2), (1, 2)]
     assert math.isclose(axis.images[0].get_clim()[1], 10, abs_tol=1e-4) and len(axis.patches) == 1

@@ -67,7 +67,8 @@ def pairs(differences: dict[str, torch.Tensor], names: tuple[str, ...], marked: 
         shown = axis.imshow((100 * shade).numpy(), cmap="RdBu", vmin=-100 * end, vmax=100 * end)
         for i, j in below.nonzero().tolist():
             strong = abs(float(shade[i, j])) > 0.65 * end
-            axis.text(j, i, f"{100 * float(shade[i, j]):+.0f}".replace("-", "\N{MINUS SIGN}"), ha="center", va="center",
+            points = round(100 * float(shade[i, j]))
+            axis.text(j, i, f"{points:+d}".replace("-", "\N{MINUS SIGN}") if points else "0", ha="center", va="center",
                       fontsize=8, color="white" if strong else "black")
         for one in marked:
             axis.add_patch(_frame(min(one), max(one)))

@@ -101,7 +101,8 @@ class Objective(Adjustable, nn.Module):
         return {name: knob for name, knob in self.views.knobs.items() if name not in own}
 
     def values(self) -> dict[str, Any]:
-        return {**self.views.values(), **{name: getattr(self, name) for name in super().knobs}}
+        of_views = self.views.values()
+        return {**{name: getattr(self, name) for name in super().knobs}, **{name: of_views[name] for name in self.view_knobs}}
 
     def set(self, **values: Any) -> None:
         knobs = self.knobs

@@ -11,7 +11,8 @@ SETTINGS = {
     # A decoder needs all of its weights.
     "autoencoder": {"learning_rate": 6e-3, "weight_decay": 1e-4}, "denoising": {"learning_rate": 6e-3, "weight_decay": 1e-4},
     "vae": {"learning_rate": 6e-3, "weight_decay": 1e-4},
-    "rotation": {"batch_size": 32},                                  # each picture four times
+    "rotation": {"batch_size": 32, "steps": 750},                    # each picture four times
+    "jigsaw": {"steps": 600}, "colourisation": {"steps": 450},       # as in the trials
     "mae": {"learning_rate": 4e-3, "weight_decay": 0.05},
     "ijepa": {"learning_rate": 2e-3, "weight_decay": 0.05, "steps": 600},            # its teacher sees whole pictures
 }
