@@ -22,10 +22,11 @@
 import time
 
 import torch
+from sslab.course.lessons.nb06 import errors, latents
 
 import sslab
-from sslab import datasets, figures, objectives
-from sslab.course import record
+from sslab import datasets, evaluation, figures, objectives
+from sslab.course import claim, record
 from sslab.lab import Lab, check, fill, predict, show_source
 
 # %% [markdown]
