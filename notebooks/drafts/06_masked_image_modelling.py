@@ -256,7 +256,7 @@ figures.label_efficiency(ours("fashion"), chance=0.1)
 # I-JEPA on {{ 06/board/fashion/ijepa/5 | percent interval }}. The random transformer gives
 # {{ 06/board/fashion/random-vit/5 | percent interval }}, raw pixels {{ 00/pixels/fashion/5 | percent }}, chance one in ten; the same
 # transformer, supervised from scratch on these labels, {{ 06/supervised/fashion/5 | percent }}, the convolutional one
-# {{ 00/supervised/fashion/5 | percent }}. {{ claim 06/below-simclr }} MAE minus raw pixels is
+# {{ 00/supervised/fashion/5 | percent }}. {{ claim 06/mae-learns }} {{ claim 06/below-simclr }} MAE minus raw pixels is
 # {{ 06/board/fashion/mae/5 - 00/pixels/fashion/5 | points interval }} with 5 labels a class and
 # {{ 06/board/fashion/mae/100 - 00/pixels/fashion/100 | points interval }} with 100; MAE minus the random transformer
 # {{ 06/board/fashion/mae/5 - 06/board/fashion/random-vit/5 | points interval }} and
@@ -274,8 +274,8 @@ guess_worth.reveal("below raw pixels" if mae < pixels else "between the two" if 
 # %% [markdown]
 # Why? SimCLR was *told* what does not matter: two views of a garment, shifted and recoloured, shall have the same representation. That
 # is much of what tells classes apart, and it came from us. A masked model was told nothing. It keeps whatever helps to fill in,
-# where each fold lies and how dark it is, and leaves it to you to sort that out. The more labels you have for that, the less it
-# lacks; and the measure counts that you choose.
+# where each fold lies and how dark it is, and leaves it to you to sort that out. The probe also reads the mean over all patches: where
+# in the picture something was is lost in it, and raw pixels keep it. And the measure counts that you choose.
 
 # %% tags=["figure", "comparison"]
 def row(method, *keys):
@@ -425,7 +425,9 @@ paths = {"hidden patches count": "06/removed/pixels", "visible patches count": "
 rows = {name: {"error where hidden": setting(path, "hidden-error"), "error where visible": setting(path, "visible-error"),
                "validation accuracy": setting(path, "probe"), "20 neighbours, accuracy": setting(path, "knn")}
         for name, path in paths.items()}
-figures.ablation(rows, {"validation accuracy": lines})
+neighbours = {"raw pixels": record("06/untrained/raw-pixels-knn").value, "random encoder": record("06/untrained/random-vit-knn").value,
+              "chance": 0.1}
+figures.ablation(rows, {"validation accuracy": lines, "20 neighbours, accuracy": neighbours})
 
 # %% [markdown]
 # **Finding:** the errors are as the pictures say. Now the probe: {{ 06/removed/pixels/probe | percent interval }} for the whole method,

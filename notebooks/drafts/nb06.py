@@ -130,12 +130,15 @@ def untrained(seed):
     """Controls of the short runs, on validation images: pixels, and the transformer without training."""
     import sslab
     from sslab import evaluation
+    from sslab.course.lessons.common import quick_knn
 
     data = sslab.load("fashion")
     vit = evaluation.random_encoder(sslab.objectives.encoder_for("mae", data), data.train.images, seed)
-    tables = {name: evaluation.label_efficiency(what, data, (5,), 5, penalties=(0.1,), on="validation")
-              for name, what in (("raw-pixels", evaluation.raw_pixels), ("random-vit", vit))}
-    return {name: table.mean(5) for name, table in tables.items()}
+    rows = {}
+    for name, represent in (("raw-pixels", evaluation.raw_pixels), ("random-vit", vit)):
+        table = evaluation.label_efficiency(represent, data, (5,), 5, penalties=(0.1,), on="validation")
+        rows[name], rows[f"{name}-knn"] = table.mean(5), quick_knn(represent, data)
+    return rows
 
 
 def _short(seed, objective, **knobs) -> dict:
@@ -153,13 +156,13 @@ def _share(r, part: str, whole: str) -> list[float]:
 
 
 @define_claim("06/below-the-mean-image", "MAE reads something from what it sees: on clothes its error on the hidden patches of new "
-              "pictures is more than 5 % below the mean image's on every seed, and on emoji it is below, too.",
+              "pictures is more than 15 % below the mean image's on every seed, and on emoji it is below, too.",
               evidence=[f"06/board/{dataset}/mae/{key}" for dataset in DATASETS for key in ("hidden-error", "mean-image-error")],
               without={"06/board/fashion/mae/hidden-error": "06/board/fashion/mae/mean-image-error"})
 def _(r):
     fashion, emoji = (_share(r, f"06/board/{dataset}/mae/hidden-error", f"06/board/{dataset}/mae/mean-image-error")
                       for dataset in DATASETS)
-    return max(fashion) < 0.95 and max(emoji) < 1
+    return max(fashion) < 0.85 and max(emoji) < 1
 
 
 @define_claim("06/constant-code-is-the-mean-image", "With the same code for every picture MAE comes to the mean image's error, within "
@@ -198,9 +201,16 @@ def _(r):
     return beats(r["06/latent/ijepa/loss"], r["06/latent/no-stop-gradient/loss"])
 
 
-@define_claim("06/below-simclr", "On clothes with 5 labels a class a linear probe of MAE and of I-JEPA is more than 5 points below that "
-              "of SimCLR's convolutional encoder.",
+@define_claim("06/mae-learns", "On clothes with 5 labels a class MAE's encoder is more than 5 points above the same transformer untrained.",
+              evidence=["06/board/fashion/mae/5", "06/board/fashion/random-vit/5"],
+              without={"06/board/fashion/mae/5": "06/board/fashion/random-vit/5"})
+def _(r):
+    return beats(r["06/board/fashion/mae/5"], r["06/board/fashion/random-vit/5"], margin=0.05)
+
+
+@define_claim("06/below-simclr", "On clothes with 5 labels a class a linear probe of MAE and of I-JEPA is below that of SimCLR's "
+              "convolutional encoder.",
               evidence=["06/board/fashion/mae/5", "06/board/fashion/ijepa/5", "13/board/fashion/simclr/5"],
               without={"06/board/fashion/mae/5": "13/board/fashion/simclr/5"})
 def _(r):
-    return all(beats(r["13/board/fashion/simclr/5"], r[f"06/board/fashion/{method}/5"], margin=0.05) for method in ("mae", "ijepa"))
+    return all(beats(r["13/board/fashion/simclr/5"], r[f"06/board/fashion/{method}/5"]) for method in ("mae", "ijepa"))
