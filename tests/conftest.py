@@ -17,6 +17,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.enviro
 os.environ.setdefault("SSLAB_MODE", "smoke")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")                 # as sslab sets it, but before torch loads here
 
+pytest.register_assert_rewrite("planted")
+
 import torch
 
 from sslab.training.devices import limit_threads
@@ -27,6 +29,12 @@ os.environ.setdefault("OMP_NUM_THREADS", str(limit_threads()))       # for the s
 def chromium_path() -> str | None:
     """The browser the tests drive: the system's, so that nothing is downloaded."""
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def pytest_generate_tests(metafunc):
+    from planted import each_answer
+
+    each_answer(metafunc)
 
 
 def pytest_runtest_setup(item):

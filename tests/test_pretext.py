@@ -395,7 +395,7 @@ def test_figures_show_the_tasks():
     assert torch.allclose(drawn, images[0].rot90(1, (1, 2)) / 255)
     cut = figures.patches(images, make(Jigsaw))
     assert len(cut.axes) == 6 and len(cut.axes[0].patches) == 9 and len(cut.axes[3].images) == 2
-    rows = figures.picture_rows({"grey": images, "truth": images / 255}).axes[0]
+    rows = figures.reconstructions({"grey": images, "truth": images / 255}).axes[0]
     assert [label.get_text() for label in rows.get_yticklabels()] == ["grey", "truth"]
 
 

@@ -79,7 +79,7 @@ figures.patches(fashion.train.images[[0, 1, 5, 8, 11]], puzzle)
 
 # %% tags=["figure"]
 pictures = emoji.validation.images[[3, 130, 260, 333, 420, 510, 640, 700]] / 255
-figures.picture_rows({"grey": objectives.grey_of(pictures), "truth": pictures})
+figures.reconstructions({"grey": objectives.grey_of(pictures), "truth": pictures})
 
 # %% [markdown]
 # **Finding:** what is grey here could have been yellow or blue: both have been seen. A face is yellow nearly always, a leaf is
@@ -290,7 +290,7 @@ painter.status
 # %% tags=["figure"]
 with torch.no_grad(), evaluation.evaluating(painter.objective.cpu()):
     tries = {f"temperature {t:g}": painter.objective.colourise(pictures, t) for t in (0.05, 0.38, 1.0)}
-figures.picture_rows({"grey": objectives.grey_of(pictures), **tries, "truth": pictures})
+figures.reconstructions({"grey": objectives.grey_of(pictures), **tries, "truth": pictures})
 
 # %% [markdown]
 # **Finding:** a probability for each colour leaves the choice of one to you. Near temperature 0 it is the most probable colour, which

@@ -69,7 +69,7 @@ one = {name: values[:8].clone() for name, values in shapes.factors.items()}
 same = {name: values[:1].repeat(8) for name, values in one.items()}
 changes = {"size": ("size",), "position": ("x", "y"), **{name: (name,) for name in ("shape", "colour", "rotation", "texture")}}
 rows = [draw({**same, **{key: one[key] for key in changes[name]}}) for name in FACTORS]
-figures.picture_rows({name: row.float() / 255 for name, row in zip(FACTORS, rows, strict=True)})
+figures.reconstructions({name: row.float() / 255 for name, row in zip(FACTORS, rows, strict=True)})
 
 # %% [markdown]
 # **Finding:** in each row the same picture with one factor changed and all else kept. Six shapes, six colours and four backgrounds are

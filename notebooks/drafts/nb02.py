@@ -4,7 +4,7 @@ import math
 
 from sslab.course.claims import beats, define_claim, every
 from sslab.course.evidence import evidence
-from sslab.course.lessons.nb13 import BUDGETS, DRAWS
+from sslab.course.lessons.common import board_row
 
 LOOKS = {"touching": {"gap": 0}, "touching-alone": {"gap": 0, "compare": False},
          "apart": {"gap": 3}, "apart-alone": {"gap": 3, "compare": False}}
@@ -27,14 +27,10 @@ def board_emoji(seed, method):
 def _board(seed, dataset, method):
     """Test accuracy of probe and kNN, and how well the task itself is solved on validation images."""
     import sslab
-    from sslab import evaluation
     from sslab.course.lessons.common import pretrain
 
     made, data, _ = pretrain(dataset, seed, method)
-    table = evaluation.label_efficiency(made.encoder, data, BUDGETS, DRAWS, penalties=(0.1,))
-    bank, queries = (evaluation.features(made.encoder, split.images) for split in (data.train, data.test))
-    right = evaluation.knn(bank, data.train.labels, queries) == data.test.labels
-    rows = {**{str(budget): table.fixed[budget] for budget in BUDGETS}, "knn": float(right.float().mean()), **_solved(made, data)}
+    rows = {**board_row(made.encoder, data), **_solved(made, data)}
     if (dataset, method) == ("emoji", "rotation"):
         rows |= {f"asked-{name}/{key}": value for name in ("emoji", "shapes")
                  for key, value in asked(made, sslab.load(name).validation.images[:800]).items()}

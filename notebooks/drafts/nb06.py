@@ -2,7 +2,7 @@
 
 from sslab.course.claims import beats, define_claim, every
 from sslab.course.evidence import evidence
-from sslab.course.lessons.nb13 import BUDGETS, DRAWS
+from sslab.course.lessons.common import board_row
 
 SHARE = {"mae": 0.15, "ijepa": 0.3}                                   # of the recipe's steps, so that a class can repeat it
 DATASETS = ("fashion", "emoji")
@@ -57,8 +57,6 @@ def _gauges(made, images) -> dict:
 @evidence("06/board", seeds=range(3), version=1, unit="accuracy", dataset=DATASETS, method=("mae", "ijepa", "random-vit"))
 def board(seed, dataset, method):
     """A row of the board of 13, for a transformer: probe and kNN on test images, after the whole recipe."""
-    from types import SimpleNamespace
-
     import torch
 
     import sslab
@@ -72,14 +70,7 @@ def board(seed, dataset, method):
     else:
         made, data, _ = pretrain(dataset, seed, method)
         encoder, rows = made.encoder, _gauges(made, data.validation.images[:1000])
-    embedded = SimpleNamespace(num_classes=data.num_classes, **{                   # once, for the probe and the neighbours
-        name: SimpleNamespace(images=evaluation.features(encoder, getattr(data, name).images), labels=getattr(data, name).labels)
-        for name in ("train", "validation", "test")})
-    table = evaluation.label_efficiency(lambda features: features, embedded, BUDGETS, DRAWS, penalties=(0.1,))
-    near = evaluation.knn(embedded.train.images, embedded.train.labels, embedded.test.images)
-    return {**{str(budget): table.fixed[budget] for budget in BUDGETS},
-            "knn": float((near == embedded.test.labels).float().mean()),
-            "effective-rank-h": (float(evaluation.effective_rank(embedded.test.images)), "directions"), **rows}
+    return {**board_row(encoder, data), **rows}
 
 
 @evidence("06/supervised", version=1, unit="accuracy", dataset=DATASETS, budget=(5,))

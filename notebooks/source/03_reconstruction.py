@@ -256,8 +256,7 @@ figures.denoising_steps(start, denoiser.denoise_steps(start, 12, torch.Generator
 # training digits, says what it sees, and how sure it is.
 
 # %% tags=["pretrain"]
-judge = evaluation.train_supervised(digits, torch.arange(len(digits.train.images)), batch_size=128, learning_rate=4e-3,
-                                    steps=sslab.recipe("supervised", "digits", share=0.15)["steps"], weight_decay=0.1)
+judge = generation.classifier(digits, steps=sslab.recipe("supervised", "digits", share=0.15)["steps"])
 f"right on {evaluation.accuracy(judge, digits.validation):.1%} of the validation digits"
 
 # %%

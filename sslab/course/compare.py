@@ -5,7 +5,8 @@ from pathlib import Path
 
 from sslab.course import evidence as making
 from sslab.course import ledger as ledgers
-from sslab.course.lessons.nb13 import BUDGETS, DATASETS, METHODS
+from sslab.course.lessons.common import BUDGETS
+from sslab.course.lessons.nb13 import DATASETS, METHODS
 
 BOARD = "13/board"
 COLUMNS = {**{str(budget): f"{budget} labels" for budget in BUDGETS}, "knn": "kNN", "effective-rank": "rank of z",

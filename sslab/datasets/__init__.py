@@ -14,10 +14,10 @@ from pathlib import Path
 
 from sslab._names import choose
 from sslab.datasets import bundled, download, folder, shapes
-from sslab.datasets.base import Card, Dataset, Split
+from sslab.datasets.base import Card, Dataset, Split, as_floats
 from sslab.datasets.bundled import DataFileError, verify
 
-__all__ = ["Card", "DataFileError", "Dataset", "Split", "load", "names", "verify"]
+__all__ = ["Card", "DataFileError", "Dataset", "Split", "as_floats", "load", "names", "verify"]
 
 _MAKERS = {
     "digits": bundled.digits,

@@ -9,6 +9,11 @@ import torch
 from torch import Tensor
 
 
+def as_floats(images: Tensor) -> Tensor:
+    """Bytes -> floats in [0, 1]; floats stay as they are."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
 @dataclass(frozen=True)
 class Card:
     """Where a dataset comes from, what one may do with it, and what it is for."""

@@ -1,9 +1,9 @@
 """Encoders: images [B, C, H, W] in, representations [B, dim] out; `encoder.dim` is the width of what comes out."""
 
-import torch
 from torch import Tensor, nn
 
 from sslab._names import choose
+from sslab.datasets.base import as_floats
 from sslab.encoders.conv import ResidualNet, conv, resnet18
 from sslab.encoders.decoder import Decoder
 from sslab.encoders.heads import mlp, predictor, projector
@@ -16,9 +16,7 @@ _MAKERS = {"conv": conv, "resnet18": resnet18, "vit": vit}
 
 def centred(images: Tensor) -> Tensor:
     """Images, uint8 or floats in [0, 1] -> floats in [-1, 1], what networks see."""
-    if images.dtype == torch.uint8:
-        images = images.float() / 255
-    return images * 2 - 1
+    return as_floats(images) * 2 - 1
 
 
 class Encoder(nn.Module):

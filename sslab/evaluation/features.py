@@ -1,22 +1,12 @@
 """From images to what is evaluated: an encoder's output, and the controls it must beat."""
 
 import copy
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-
-@contextmanager
-def evaluating(module: nn.Module):
-    """Eval mode, and back to what it was."""
-    modes = {m: m.training for m in module.modules()}
-    module.eval()
-    try:
-        yield module
-    finally:
-        for m, mode in modes.items():
-            m.training = mode
+from sslab.datasets.base import as_floats
+from sslab.objectives.base import evaluating
 
 
 @torch.no_grad()
@@ -32,8 +22,7 @@ def features(encoder: nn.Module, images: Tensor, batch_size: int = 512) -> Tenso
 
 def raw_pixels(images: Tensor) -> Tensor:
     """The first control: the image itself, [N, C, H, W] -> float32 [N, C * H * W] in [0, 1]."""
-    flat = images.flatten(1)
-    return flat.float() / 255 if images.dtype == torch.uint8 else flat.float()
+    return as_floats(images).flatten(1).float()
 
 
 def random_encoder(encoder: nn.Module, images: Tensor, seed: int = 0) -> nn.Module:

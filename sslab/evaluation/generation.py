@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sslab.datasets.base import as_floats
 from sslab.evaluation.features import features
 from sslab.evaluation.from_scratch import train_supervised
 from sslab.modes import by_mode
@@ -25,7 +26,7 @@ class PCA:
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures [N, C, H, W] -> places in the plane [N, k]."""
-        return (_floats(images).flatten(1) - self.mean) @ self.directions
+        return (as_floats(images).flatten(1) - self.mean) @ self.directions
 
     def decode(self, z: Tensor) -> Tensor:
         """Places [N, k] -> pictures [N, C, H, W]; what leaves [0, 1] is cut, which can only bring it nearer to a picture."""
@@ -38,7 +39,7 @@ def fit_pca(train: Tensor, components: int) -> PCA:
     Raises:
         ValueError: more components than pictures or numbers in a picture, or fewer than 1.
     """
-    flat = _floats(train).flatten(1)                                 # [N, CHW]
+    flat = as_floats(train).flatten(1)                                 # [N, CHW]
     if not 1 <= components <= min(flat.shape):
         raise ValueError(f"components: got {components}, takes 1 to {min(flat.shape)}")
     mean = flat.mean(dim=0)
@@ -123,7 +124,3 @@ def confident_share(judge: Supervised, images: Tensor, threshold: float = 0.9) -
     h = features(judge.encoder, images).to(judge.head.weight.device)
     probability, answer = judge.head(h).softmax(dim=1).cpu().max(dim=1)
     return Confidence(probability, answer, threshold)
-
-
-def _floats(images: Tensor) -> Tensor:
-    return images.float() / 255 if images.dtype == torch.uint8 else images.float()

@@ -37,7 +37,6 @@ from sslab.figures.pretext import (
                                   confusion,
                                   palette,
                                   patches,
-                                  picture_rows,
                                   turns,
 )
 from sslab.figures.reconstruction import (
@@ -54,5 +53,5 @@ __all__ = ["COLOURS", "MARKERS", "ablation", "answers", "attention_maps", "by_cl
            "codes", "confusion", "context_and_targets", "correlations", "crops", "denoising_steps", "embedding_map",
            "factor_heat_maps", "filled_in", "gauges", "generated", "interpolation", "label_efficiency", "latents_in_use",
            "leaderboard", "loss", "masks_and_fillings", "neighbours", "pairs", "palette", "patch_filters", "patches",
-           "picture_rows", "reconstructions", "removals", "samples", "settings", "similarity_matrix", "spectrum",
+           "reconstructions", "removals", "samples", "settings", "similarity_matrix", "spectrum",
            "switched", "teacher_memory", "temperature_weights", "tile", "traversal", "turns", "views"]

@@ -2,7 +2,8 @@
 
 import torch
 
-from sslab.figures.pictures import tile
+from sslab.datasets.base import as_floats
+from sslab.figures.pictures import GAP, sheet
 from sslab.figures.style import COLOURS, MARKERS, ROLES, new_figure
 
 
@@ -140,17 +141,13 @@ def crops(images: torch.Tensor, views: tuple[torch.Tensor, ...]):
         views: as `make_views` gives them, [N, C, h, h] each, large ones first.
     """
     side = images.shape[-1]
-    columns = [images.float() / 255 if images.dtype == torch.uint8 else images.float(), *views]
+    columns = [as_floats(images).float(), *views]
     padded = [torch.nn.functional.pad(view, (0, side - view.shape[-1], 0, side - view.shape[-1]), value=1.0) for view in columns]
     grid = torch.stack(padded, dim=1).flatten(0, 1)                  # [N (1 + V), C, H, W]
     figure, (axis,) = new_figure(width=0.75 * len(columns), height=0.75 * len(images) + 0.3)
-    axis.imshow(tile(grid, len(columns)).clamp(0, 1).numpy())
     names = ["image"] + ["large" if view.shape[-1] == side else "small" for view in views]
-    axis.set_xticks([(side + 4) * (column + 0.5) for column in range(len(columns))], names)
-    axis.set_yticks([])
-    axis.axvline(side + 3.5, color="0.3", linewidth=1)
-    axis.spines[:].set_visible(False)
-    axis.tick_params(length=0)
+    sheet(axis, grid, len(columns), ticks=dict(enumerate(names)))
+    axis.axvline(side + 2 * GAP - 0.5, color="0.3", linewidth=1)
     return figure
 
 
@@ -166,19 +163,14 @@ def clusters(images: torch.Tensor, scores: torch.Tensor, prototypes: int = 8, pe
     counts = torch.bincount(chosen, minlength=scores.shape[1])
     order = counts.argsort(descending=True)[: int((counts > 0).sum())]
     order = order[torch.linspace(0, len(order) - 1, min(prototypes, len(order))).round().long()]
-    images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
+    images = as_floats(images).float()
     rows = []
     for k in order:
         own = (chosen == k).nonzero().flatten()
         own = own[scores[own, k].argsort(descending=True)[:per_row]]
         rows.append(torch.cat([images[own], images.new_ones(per_row - len(own), *images.shape[1:])]))
     figure, (axis,) = new_figure(width=0.5 * per_row + 1.2, height=0.5 * len(rows))
-    axis.imshow(tile(torch.cat(rows), per_row).numpy())
-    side = images.shape[-1] + 4
-    axis.set_yticks([side * (row + 0.5) for row in range(len(rows))], [f"chosen by {int(counts[k])}" for k in order])
-    axis.set_xticks([])
-    axis.spines[:].set_visible(False)
-    axis.tick_params(length=0)
+    sheet(axis, torch.cat(rows), per_row, [f"chosen by {int(counts[k])}" for k in order])
     return figure
 
 

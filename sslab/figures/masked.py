@@ -3,12 +3,11 @@
 import torch
 from torch import nn
 
+from sslab.datasets.base import as_floats
 from sslab.encoders import centred
-from sslab.figures.pictures import tile
+from sslab.figures.pictures import GAP, sheet, tile
 from sslab.figures.style import COLOURS, new_figure
 from sslab.views import random_mask
-
-GAP = 2                                                              # of `tile`, on every side of a picture
 
 
 @torch.no_grad()
@@ -21,7 +20,7 @@ def filled_in(objective, images: torch.Tensor, seed: int = 0, masks: torch.Tenso
     """
     if masks is None:
         masks = objective.draw_mask(len(images), torch.Generator().manual_seed(seed))
-    columns = [("picture", _floats(images)), ("visible", objective.covered(images, masks)),
+    columns = [("picture", as_floats(images)), ("visible", objective.covered(images, masks)),
                ("filled in", objective.fill(images, masks))]
     return _axes(columns)[0]
 
@@ -34,7 +33,7 @@ def masks_and_fillings(objective, images: torch.Tensor, ratios: tuple[float, ...
         objective: an MAE; its knobs are not changed.
         images: [N, C, H, W]. ratios: shares of hidden patches, single patches anywhere.
     """
-    columns = [("picture", _floats(images))]
+    columns = [("picture", as_floats(images))]
     for ratio in ratios:
         mask = random_mask(len(images), objective.grid**2, ratio, torch.Generator().manual_seed(seed))
         columns += [(f"{ratio:.0%} hidden", objective.covered(images, mask)), ("filled in", objective.fill(images, mask))]
@@ -53,7 +52,7 @@ def context_and_targets(objective, images: torch.Tensor, seed: int = 0):
     _, context, blocks = objective.make_views(images, torch.Generator().manual_seed(seed))
     grid, patch = objective.grid, objective.patch
     hidden = torch.ones(len(images), grid * grid, dtype=torch.bool).scatter(1, context.cpu(), False)
-    whole = _floats(images)
+    whole = as_floats(images)
     figure, axis = _axes([("picture", whole), ("context", objective.covered(images, hidden)), ("targets", whole)])
     side = grid * patch + 2 * GAP
     for row, of_picture in enumerate(blocks.cpu()):
@@ -84,7 +83,7 @@ def attention_maps(encoder: nn.Module, images: torch.Tensor, block: int = -1, pl
     maps = weights[:, :, place].unflatten(2, (grid, grid))                           # [N, heads, grid, grid]
     maps = maps / maps.amax(dim=(2, 3), keepdim=True)
     maps = maps.repeat_interleave(patch, dim=2).repeat_interleave(patch, dim=3)      # [N, heads, H, W]
-    figure, axis = _axes([("picture", _floats(images)),
+    figure, axis = _axes([("picture", as_floats(images)),
                           *((f"head {head + 1}", maps[:, head, None]) for head in range(maps.shape[1]))])
     side = grid * patch + 2 * GAP
     for row in range(len(images)):
@@ -113,19 +112,10 @@ def patch_filters(encoders: dict[str, nn.Module], columns: int = 16):
     return figure
 
 
-def _floats(images: torch.Tensor) -> torch.Tensor:
-    return images.float() / 255 if images.dtype == torch.uint8 else images.float()
-
-
 def _axes(columns: list[tuple[str, torch.Tensor]]):
     """(figure, axis) with a row for each picture and a named column for each entry, [N, C, H, W] in [0, 1]."""
     rows = torch.stack([each.cpu().expand(-1, 3, -1, -1) for _, each in columns], dim=1)             # [N, columns, 3, H, W]
     figure, (axis,) = new_figure(width=0.95 * len(columns), height=0.95 * len(rows) + 0.3)
-    axis.imshow(tile(rows.flatten(0, 1), len(columns)).clamp(0, 1).numpy())
-    side = rows.shape[-1] + 2 * GAP
-    axis.set_xticks([side * (column + 0.5) for column in range(len(columns))], [name for name, _ in columns])
+    sheet(axis, rows.flatten(0, 1), len(columns), ticks=dict(enumerate(name for name, _ in columns)))
     axis.xaxis.tick_top()
-    axis.set_yticks([])
-    axis.spines[:].set_visible(False)
-    axis.tick_params(length=0)
     return figure, axis

@@ -2,12 +2,15 @@
 
 import torch
 
+from sslab.datasets.base import as_floats
 from sslab.figures.style import new_figure
 
+GAP = 2                                                              # pixels around a picture in a grid
 
-def tile(images: torch.Tensor, columns: int, gap: int = 2) -> torch.Tensor:
+
+def tile(images: torch.Tensor, columns: int, gap: int = GAP) -> torch.Tensor:
     """Images [N, C, H, W] in a grid, uint8 or floats in [0, 1] -> [rows, columns, 3] floats, white between."""
-    images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
+    images = as_floats(images).float()
     images = torch.nn.functional.pad(images.expand(-1, 3, -1, -1), (gap, gap, gap, gap), value=1.0)
     empty = -len(images) % columns
     images = torch.cat([images, images.new_ones(empty, *images.shape[1:])])
@@ -16,18 +19,30 @@ def tile(images: torch.Tensor, columns: int, gap: int = 2) -> torch.Tensor:
     return grid.reshape(count // columns * height, columns * width, channels)
 
 
+def sheet(axis, images: torch.Tensor, columns: int, rows=(), ticks: dict[float, str] | None = None) -> int:
+    """Draw pictures [N, C, H, W] in a grid, names in front of its rows and below some of its columns.
+
+    Args:
+        rows: a name for each row, or none. ticks: column -> name; 0 is the middle of the first one, 0.5 its right end.
+    Returns:
+        the width of a column, in pixels of the grid.
+    """
+    axis.imshow(tile(images, columns).clamp(0, 1).numpy())
+    height, width = (side + 2 * GAP for side in images.shape[-2:])
+    axis.set_yticks([height * (row + 0.5) for row in range(len(rows))], rows)
+    axis.set_xticks([width * (column + 0.5) for column in ticks or {}], list((ticks or {}).values()))
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+    return width
+
+
 def samples(dataset, per_class: int = 8):
     """A row of training images for every class, its name in front."""
     train = dataset.train
     rows = [train.images[(train.labels == label).nonzero().flatten()[:per_class]]
             for label in range(dataset.num_classes)]
     figure, (axis,) = new_figure(width=0.5 * per_class + 1.2, height=0.5 * len(rows))
-    side = rows[0].shape[-1] + 4
-    axis.imshow(tile(torch.cat(rows), per_class).numpy())
-    axis.set_yticks([side * (row + 0.5) for row in range(len(rows))], dataset.class_names)
-    axis.set_xticks([])
-    axis.spines[:].set_visible(False)
-    axis.tick_params(length=0)
+    sheet(axis, torch.cat(rows), per_class, dataset.class_names)
     return figure
 
 
@@ -35,15 +50,10 @@ def views(images: torch.Tensor, augment, copies: int = 8, seed: int = 0):
     """Each image, and random views of it to its right: which of them would you call the same thing?"""
     made = augment(images.repeat_interleave(copies, dim=0), torch.Generator().manual_seed(seed))
     made = made.view(len(images), copies, *images.shape[1:])
-    both = torch.cat([images[:, None].float() / 255, made], dim=1).flatten(0, 1)
+    both = torch.cat([as_floats(images)[:, None], made], dim=1).flatten(0, 1)
     figure, (axis,) = new_figure(width=0.62 * (copies + 1), height=0.62 * len(images) + 0.3)
-    side = images.shape[-1] + 4
-    axis.imshow(tile(both, copies + 1).numpy())
+    side = sheet(axis, both, copies + 1, ticks={0: "image", (copies + 1) / 2: "views"})
     axis.axvline(side - 0.5, color="0.3", linewidth=1)
-    axis.set_xticks([side / 2, side * (copies / 2 + 1)], ["image", "views"])
-    axis.set_yticks([])
-    axis.spines[:].set_visible(False)
-    axis.tick_params(length=0)
     return figure
 
 
@@ -63,14 +73,9 @@ def neighbours(images: torch.Tensor, spaces: dict[str, torch.Tensor], queries: i
     rows = torch.cat([torch.arange(queries)[:, None], *found], dim=1)
     columns = rows.shape[1]
     figure, (axis,) = new_figure(width=0.5 * columns + 0.6, height=0.5 * queries + 0.4)
-    side = images.shape[-1] + 4
-    axis.imshow(tile(images[rows.flatten()], columns).numpy())
-    starts = [0] + [1 + nearest * index for index in range(len(spaces))]
-    for start in starts[1:]:
-        axis.axvline(side * start - 0.5, color="0.3", linewidth=1)
-    axis.set_xticks([side / 2] + [side * (start + nearest / 2) for start in starts[1:]], ["picture", *spaces])
+    middles = {0.5 + nearest * (index + 0.5): name for index, name in enumerate(spaces)}
+    side = sheet(axis, images[rows.flatten()], columns, ticks={0: "picture", **middles})
+    for index in range(len(spaces)):
+        axis.axvline(side * (1 + nearest * index) - 0.5, color="0.3", linewidth=1)
     axis.xaxis.tick_top()
-    axis.set_yticks([])
-    axis.spines[:].set_visible(False)
-    axis.tick_params(length=0)
     return figure

@@ -3,21 +3,10 @@
 import torch
 from matplotlib.patches import Rectangle
 
-from sslab.figures.pictures import tile
+from sslab.figures.pictures import sheet, tile
 from sslab.figures.style import COLOURS, ROLES, new_figure
 
 TURNS = ("0°", "90°", "180°", "270°")
-
-
-def _sheet(axis, rows: list[torch.Tensor], names: list[str], zoom: float = 0.55):
-    """Rows of pictures [N, C, H, W] with their names in front; the side of a picture in the sheet."""
-    axis.imshow(tile(torch.cat([row.float() / 255 if row.dtype == torch.uint8 else row for row in rows]), len(rows[0])).numpy())
-    side = rows[0].shape[-1] + 4
-    axis.set_yticks([side * (row + 0.5) for row in range(len(rows))], names)
-    axis.set_xticks([])
-    axis.spines[:].set_visible(False)
-    axis.tick_params(length=0)
-    return side
 
 
 def turns(images: torch.Tensor):
@@ -26,7 +15,7 @@ def turns(images: torch.Tensor):
 
     turned = four_turns(images).transpose(0, 1).flatten(0, 1)        # all unturned, all turned once, ...
     figure, (axis,) = new_figure(width=0.62 * len(images) + 0.8, height=2.6)
-    _sheet(axis, list(turned.chunk(4)), [f"turned by {turn}" for turn in TURNS])
+    sheet(axis, turned, len(images), [f"turned by {turn}" for turn in TURNS])
     return figure
 
 
@@ -79,14 +68,6 @@ def patches(images: torch.Tensor, objective, seed: int = 0):
         bottom.set(xlim=(-1, 2.25 * side + 1), ylim=(-1, side + 1), title=f"where? {asked[number]}")
         bottom.title.set_fontsize(9)
         bottom.set_axis_off()
-    return figure
-
-
-def picture_rows(rows: dict[str, torch.Tensor]):
-    """Rows of pictures under one another, such as grey, coloured and true ones: name -> [N, C, H, W]."""
-    count = len(next(iter(rows.values())))
-    figure, (axis,) = new_figure(width=0.62 * count + 1.2, height=0.62 * len(rows) + 0.2)
-    _sheet(axis, list(rows.values()), list(rows))
     return figure
 
 

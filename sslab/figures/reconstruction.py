@@ -1,30 +1,20 @@
 """Figures of reconstruction: what comes back, what is made up, and the ways between."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
-from sslab.figures.pictures import tile
+from sslab.datasets.base import as_floats
+from sslab.figures.pictures import GAP, sheet
 from sslab.figures.style import COLOURS, new_figure
 
-GAP = 4                                                              # pixels that `tile` puts between two pictures
 INCH = 0.62                                                          # of a picture in a row
 
 
-def _floats(images: Tensor) -> Tensor:
-    images = images.detach().cpu()
-    return (images.float() / 255 if images.dtype == torch.uint8 else images.float()).clamp(0, 1)
-
-
-def _draw(axis, images: Tensor, columns: int, rows: Sequence[str] = (), ticks: dict[int, str] | None = None) -> None:
-    """Pictures [N, C, H, W] in a grid with names in front of the rows, and below some columns."""
-    axis.imshow(tile(_floats(images), columns, gap=GAP // 2).numpy())
-    height, width = (side + GAP for side in images.shape[-2:])
-    axis.set_yticks([height * (row + 0.5) for row in range(len(rows))], rows)
-    axis.set_xticks([width * (column + 0.5) for column in ticks or {}], list((ticks or {}).values()))
-    axis.spines[:].set_visible(False)
-    axis.tick_params(length=0)
+def _stacked(groups: Iterable[Tensor]) -> Tensor:
+    """Groups of pictures one after the other, whatever their types and devices: floats [N, C, H, W]."""
+    return torch.cat([as_floats(images.detach().cpu()).float() for images in groups])
 
 
 def reconstructions(rows: dict[str, Tensor], errors: dict[str, float] | None = None):
@@ -37,7 +27,7 @@ def reconstructions(rows: dict[str, Tensor], errors: dict[str, float] | None = N
     names = [f"{name}\nerror {errors[name]:.4f}" if name in (errors or {}) else name for name in rows]
     count = len(next(iter(rows.values())))
     figure, (axis,) = new_figure(width=INCH * count + 1.6, height=INCH * len(rows) + 0.2)
-    _draw(axis, torch.cat([_floats(images) for images in rows.values()]), count, names)
+    sheet(axis, _stacked(rows.values()), count, names)
     return figure
 
 
@@ -51,7 +41,7 @@ def generated(groups: dict[str, Tensor], columns: int = 8, shares: dict[str, flo
     rows = max(-(-len(images) // columns) for images in groups.values())
     figure, axes = new_figure(columns=len(groups), width=0.36 * columns + 0.3, height=0.36 * rows + 0.7)
     for axis, (name, images) in zip(axes, groups.items(), strict=True):
-        _draw(axis, images, columns)
+        sheet(axis, images.detach().cpu(), columns)
         sure = f"\nclassifier sure of {100 * shares[name]:.0f} %" if name in (shares or {}) else ""
         axis.set_title(name + sure, fontsize=10)
     return figure
@@ -65,7 +55,7 @@ def interpolation(rows: dict[str, Tensor]):
     """
     steps = len(next(iter(rows.values())))
     figure, (axis,) = new_figure(width=INCH * steps + 1.2, height=INCH * len(rows) + 0.6)
-    _draw(axis, torch.cat([_floats(images) for images in rows.values()]), steps, list(rows),
+    sheet(axis, _stacked(rows.values()), steps, list(rows),
           {0: "0", steps // 2: f"{steps // 2 / (steps - 1):.2g}", steps - 1: "1"})
     axis.set_xlabel("share of the way")
     return figure
@@ -79,7 +69,7 @@ def traversal(rows: dict[int, Tensor], values: Sequence[float]):
         values: of the latent, one for each column.
     """
     figure, (axis,) = new_figure(width=INCH * len(values) + 0.9, height=INCH * len(rows) + 0.6)
-    _draw(axis, torch.cat([_floats(images) for images in rows.values()]), len(values),
+    sheet(axis, _stacked(rows.values()), len(values),
           [f"z{latent}" for latent in rows], {column: f"{value:g}" for column, value in enumerate(values)})
     axis.set_xlabel("value of the latent")
     return figure
@@ -95,10 +85,10 @@ def denoising_steps(start: Tensor, steps: list[Tensor], shown: int = 9):
     shown = min(shown, len(steps))
     chosen = sorted({round(float(place)) for place in torch.linspace(0, len(steps) - 1, shown)})
     columns = [start, *(steps[step] for step in chosen)]
-    grid = torch.stack([_floats(images) for images in columns], dim=1).flatten(0, 1)           # [N (1 + S), C, H, W]
+    grid = _stacked(columns).unflatten(0, (len(columns), -1)).transpose(0, 1).flatten(0, 1)   # [N (1 + S), C, H, W]
     figure, (axis,) = new_figure(width=INCH * len(columns) + 0.3, height=INCH * len(start) + 0.6)
-    _draw(axis, grid, len(columns), (), {0: "start", **{place + 1: str(step + 1) for place, step in enumerate(chosen)}})
-    axis.axvline(start.shape[-1] + GAP - 0.5, color="0.3", linewidth=1)
+    sheet(axis, grid, len(columns), (), {0: "start", **{place + 1: str(step + 1) for place, step in enumerate(chosen)}})
+    axis.axvline(start.shape[-1] + 2 * GAP - 0.5, color="0.3", linewidth=1)
     axis.set_xlabel("step")
     return figure
 

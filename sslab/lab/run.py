@@ -38,7 +38,7 @@ class Run:
         self._stepped: float | None = None
         self._knobs: dict[str, Any] | None = None
         self._pending: list[tuple[dict[str, Any], Any]] = []       # rows whose loss is still on the device
-        self._flushed = 0.0
+        self._flushed = self._leveled = 0.0                        # when losses, and levels, were read last
         self._go, self._stop = threading.Event(), threading.Event()
         _release_after_cells()
         self.thread = threading.Thread(target=self._train, name="sslab-lab", daemon=True)
@@ -91,6 +91,8 @@ class Run:
                 if self._stop.is_set():
                     break
             self._flush()
+            if self.rows:
+                self._level(time.monotonic())
             if self.rows and not self._stop.is_set():
                 self.watcher.finish(self.rows[-1])
             self.state = "stopped" if self._stop.is_set() else "finished"
@@ -106,6 +108,7 @@ class Run:
 
     def _wait(self) -> None:
         self._flush()
+        self._level(time.monotonic())
         self.state, self._stepped = "paused", None
         self.notify()
         self._go.wait()
@@ -120,12 +123,17 @@ class Run:
             self.pace = took if self.pace is None else 0.9 * self.pace + 0.1 * took
         self._stepped = now
         self._note_changes(step)
-        self.levels = self.objective.reference_levels()
+        if now - self._leveled > FLUSH:
+            self._level(now)
         row = {"step": step.index, "loss": None, "terms": {}, "knobs": self._knobs, "std": None,
                "effective_rank": None, "probe": None, "seconds": step.seconds}
         self._pending.append((row, step))
         if step.loss.device.type == "cpu" or now - self._flushed > FLUSH:
             self._flush()
+
+    def _level(self, now: float) -> None:
+        """Lines for the plot. Some are means over all targets seen: too much to compute at every step."""
+        self.levels, self._leveled = self.objective.reference_levels(), now
 
     def _note_changes(self, step) -> None:
         before, self._knobs = self._knobs, step.knobs

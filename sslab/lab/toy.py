@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sslab.datasets.base import as_floats
 from sslab.lab.bridge import as_bytes
 from sslab.lab.run import running
 from sslab.training import release_threads
@@ -34,7 +35,7 @@ class Toy:
         for name, call in self.needs:
             if not hasattr(objective, name):
                 raise ValueError(f"objective: got {type(objective).__name__}, takes one with {call}")
-        self.images = _as_floats(images)                             # [N, C, H, W]
+        self.images = _checked(images)                             # [N, C, H, W]
         self.index = 0                                               # of the picture that is shown
         self.status = ""
         self._model = copy.deepcopy(objective).eval()
@@ -130,9 +131,9 @@ class Toy:
         return file.getvalue()
 
 
-def _as_floats(images: Any) -> Tensor:
+def _checked(images: Any) -> Tensor:
     fits = isinstance(images, Tensor) and images.ndim == 4 and len(images) and images.shape[1] in (1, 3)
     if not fits or not (images.dtype == torch.uint8 or images.is_floating_point()):
         got = f"{images.dtype} {list(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
         raise ValueError(f"images: got {got}, takes uint8, or floats in [0, 1], [N, 1 or 3, H, W], N at least 1")
-    return (images.float() / 255 if images.dtype == torch.uint8 else images.detach().float().clamp(0, 1)).cpu()
+    return as_floats(images.detach()).float().clamp(0, 1).cpu()

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sslab import evaluation
+from sslab.datasets.base import as_floats
 from sslab.lab.projection import SteadyPCA
 from sslab.objectives import Objective
 
@@ -232,5 +233,5 @@ def as_pictures(name: str, images: Tensor) -> Tensor:
     if not isinstance(images, Tensor) or images.ndim != 4 or images.shape[1] not in (1, 3):
         got = f"shape {list(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
         raise ValueError(f"pictures: row {name!r} got {got}, takes images [N, 1 or 3, H, W] in [0, 1]")
-    images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
+    images = as_floats(images).float()
     return images.nan_to_num(0.0).clamp(0, 1).cpu()

@@ -14,6 +14,18 @@ from sslab.knobs import Adjustable, Knob
 from sslab.views import Augment
 
 
+@contextmanager
+def evaluating(module: nn.Module):
+    """Eval mode, and back to what it was."""
+    modes = {m: m.training for m in module.modules()}
+    module.eval()
+    try:
+        yield module
+    finally:
+        for m, mode in modes.items():
+            m.training = mode
+
+
 @dataclass
 class Loss:
     """What one step computed.
@@ -112,10 +124,10 @@ class Objective(Adjustable, nn.Module):
         super().set(**{name: value for name, value in values.items() if name not in of_views})
         self.views.set(**{name: value for name, value in values.items() if name in of_views})
 
-    def _mapped(self, what: str = "maps") -> None:
+    def _mapped(self) -> None:
         """Refuse an encoder that cannot say what it sees where."""
-        if not callable(getattr(self.encoder, what, None)):
-            raise ValueError(f"encoder: got {type(self.encoder).__name__}, takes one with {what}(images) -> [B, D, h, w]")  # noqa: TRY004
+        if not callable(getattr(self.encoder, "maps", None)):
+            raise ValueError(f"encoder: got {type(self.encoder).__name__}, takes one with maps(images) -> [B, D, h, w]")  # noqa: TRY004
 
     @contextmanager
     def step(self):

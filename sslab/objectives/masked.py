@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from sslab.datasets.base import as_floats
 from sslab.encoders import centred
 from sslab.encoders.vit import Block, sine_positions
 from sslab.knobs import choice, number, switch
@@ -140,8 +141,7 @@ class Masked(Objective):
 
     def _ready(self, images: Tensor) -> Tensor:
         """Bytes or floats -> floats in [0, 1], where the weights are."""
-        images = images.to(next(self.encoder.parameters()).device)
-        return images.float() / 255 if images.dtype == torch.uint8 else images
+        return as_floats(images.to(next(self.encoder.parameters()).device))
 
     def covered(self, images: Tensor, mask: Tensor) -> Tensor:
         """Pictures with the patches under the mask painted grey: [B, C, H, W] and bool [B, T] or [T] -> [B, C, H, W]."""

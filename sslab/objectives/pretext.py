@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab.datasets.base import as_floats
 from sslab.encoders import projector
 from sslab.knobs import choice, number, switch
 from sslab.objectives.base import Baseline, Loss, Objective, full_precision
@@ -75,7 +76,7 @@ class Rotation(Objective):
     def pictures(self, images: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """The pictures turned at random, and turned back by what the network says."""
         rows = torch.arange(len(images), device=images.device)
-        turned = four_turns(_floats(images))[rows, torch.randint(TURNS, (len(images),), generator=generator).to(rows)]
+        turned = four_turns(as_floats(images))[rows, torch.randint(TURNS, (len(images),), generator=generator).to(rows)]
         said = self.turns(turned).argmax(dim=1)
         return {"turned": turned, "turned back": four_turns(turned)[rows, -said % TURNS]}
 
@@ -160,7 +161,7 @@ class Jigsaw(Objective):
 
     def pictures(self, images: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """What the patches leave of the pictures, and each patch at the place where the network puts it."""
-        images = _floats(images)
+        images = as_floats(images)
         corners = self.corners(len(images), generator).to(images.device)
         patches = cut_patches(images, corners, self.patch)
         said = self.places(patches)                                  # [N, 8, 8]
@@ -359,7 +360,7 @@ class Colourisation(Objective):
         """
         if not temperature > 0:
             raise ValueError(f"temperature: got {temperature}, takes a number above 0")
-        lab = rgb_to_lab(_floats(images))
+        lab = rgb_to_lab(as_floats(images))
         logits = self.head(self.encoder.maps(_grey(lab))).float()
         ab = torch.einsum("bqhw,qc->bchw", (logits / temperature).softmax(dim=1), self.bins)
         ab = F.interpolate(ab, lab.shape[2:], mode="bilinear", align_corners=False)
@@ -373,13 +374,10 @@ class Colourisation(Objective):
 
     def pictures(self, images: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """The pictures without their colours, with the colours that the network gives them, and as they are."""
-        images = _floats(images)
+        images = as_floats(images)
         temperature = 0.38 if self.answer == "bins" else 1.0
         return {"grey": grey_of(images), "coloured": self.colourise(images, temperature), "truth": images}
 
-
-def _floats(images: Tensor) -> Tensor:
-    return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
 def _accuracy(logits: Tensor, answers: Tensor) -> Tensor:

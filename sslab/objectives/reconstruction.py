@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslab._names import choose
+from sslab.datasets.base import as_floats
 from sslab.encoders.decoder import Decoder
 from sslab.knobs import choice, number, switch
-from sslab.objectives.base import Baseline, Loss, Objective, full_precision
+from sslab.objectives.base import Baseline, Loss, Objective, evaluating, full_precision
 from sslab.views import Augment
 
 CORRUPTIONS = ("gaussian", "masking", "salt and pepper", "none")
@@ -86,14 +87,8 @@ def looking(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     def run(self: nn.Module, *values: Any, **options: Any) -> Any:
-        training = [module for module in self.modules() if module.training]
-        self.eval()
-        try:
-            with torch.no_grad():
-                return method(self, *values, **options)
-        finally:
-            for module in training:
-                module.training = True
+        with torch.no_grad(), evaluating(self):
+            return method(self, *values, **options)
 
     return run
 
@@ -180,8 +175,7 @@ class Bottleneck(Objective):
         return self.to_latent.weight.device
 
     def _ready(self, images: Tensor) -> Tensor:
-        images = images.to(self._device)
-        return images.float() / 255 if images.dtype == torch.uint8 else images
+        return as_floats(images.to(self._device))
 
 
 def _picture(shape: tuple[int, int]) -> tuple[int, int, int]:

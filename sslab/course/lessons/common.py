@@ -1,5 +1,6 @@
 """What the lessons' evidence shares: one pretraining run, and what is read off it."""
 
+BUDGETS, DRAWS = (1, 5, 20, 100), 10                                # labels a class on the boards, draws of them
 SHORT = 0.3                                                         # of the recipe's steps, so that a class can repeat it
 
 
@@ -38,6 +39,22 @@ def projections(objective, images):
     with torch.no_grad(), evaluating(objective):
         device = next(objective.parameters()).device
         return objective.project(objective.encoder(images.to(device))).float().cpu()
+
+
+def board_row(encoder, data) -> dict:
+    """What every method's row on a board has, on test images: the probe by labels a class, kNN, the rank of h."""
+    from types import SimpleNamespace
+
+    from sslab import evaluation
+
+    splits = {name: getattr(data, name) for name in ("train", "validation", "test")}
+    embedded = SimpleNamespace(num_classes=data.num_classes, **{                     # once, for the probe and the neighbours
+        name: SimpleNamespace(images=evaluation.features(encoder, split.images), labels=split.labels)
+        for name, split in splits.items()})
+    table = evaluation.label_efficiency(lambda features: features, embedded, BUDGETS, DRAWS, penalties=(0.1,))
+    near = evaluation.knn(embedded.train.images, embedded.train.labels, embedded.test.images)
+    return {**{str(budget): table.fixed[budget] for budget in BUDGETS}, "knn": float((near == embedded.test.labels).float().mean()),
+            "effective-rank-h": (float(evaluation.effective_rank(embedded.test.images)), "directions")}
 
 
 def quick_probe(objective, dataset, per_class: int = 5, draws: int = 5) -> float:

@@ -4,10 +4,9 @@ import functools
 
 from sslab.course.claims import beats, define_claim, every
 from sslab.course.evidence import evidence
+from sslab.course.lessons.common import BUDGETS, DRAWS
 
 METHODS = ("autoencoder", "denoising", "vae")
-BUDGETS = (1, 5, 20, 100)
-DRAWS = 10                                                           # of labels
 SHARES = {"vae": 1.0, "autoencoder": 0.6, "denoising": 0.6}          # of the recipe's steps, on the board
 SHARE = 0.15                                                         # and in the short runs
 SAMPLES = 1000
@@ -25,13 +24,11 @@ def _generator(seed: int):
     return torch.Generator().manual_seed(1000 + seed)
 
 
-def _floats(images):
-    return images.float() / 255
-
-
 def _error(reconstruction, images) -> float:
     """Mean squared error of pictures in [0, 1] against uint8 ones."""
-    return float((reconstruction.cpu() - _floats(images)).square().mean())
+    from sslab.datasets import as_floats
+
+    return float((reconstruction.cpu() - as_floats(images)).square().mean())
 
 
 @functools.cache
@@ -40,15 +37,10 @@ def _judge():
 
     Trained on crops it would be surer of PCA's samples than of the VAE's, and of most pictures of clothes: section 5 says so.
     """
-    import torch
-
     import sslab
-    from sslab.evaluation import train_supervised
-    from sslab.modes import by_mode
+    from sslab.evaluation import generation
 
-    data = sslab.load("digits")
-    return train_supervised(data, torch.arange(len(data.train.images)), batch_size=128, steps=by_mode(6, 700),
-                            learning_rate=4e-3, weight_decay=0.1)
+    return generation.classifier(sslab.load("digits"))
 
 
 def _confidence(images):
@@ -59,7 +51,9 @@ def _confidence(images):
 
 def _mean_image(data, images) -> float:
     """Error of the mean training picture."""
-    return _error(_floats(data.train.images).mean(dim=0, keepdim=True), images)
+    from sslab.datasets import as_floats
+
+    return _error(as_floats(data.train.images).mean(dim=0, keepdim=True), images)
 
 
 def _bound(vae, images, draws: int, seed: int) -> float:
@@ -155,13 +149,14 @@ def vae(seed, how):
 def noise(seed, how):
     """A short run of the denoiser with each noise: all of them cleaning the same noisy pictures, and their probes."""
     from sslab.course.lessons.common import pretrain, quick_probe
+    from sslab.datasets import as_floats
     from sslab.objectives import corrupt
 
     made, data, _ = pretrain("digits", seed, "denoising", share=SHARE, **NOISES[how])
     images = data.validation.images
-    noisy = corrupt(_floats(images), "gaussian", LEVEL, _generator(seed))
+    noisy = corrupt(as_floats(images), "gaussian", LEVEL, _generator(seed))
     cleaned = made.denoise(noisy).cpu()
-    background = cleaned[_floats(images) == 0]
+    background = cleaned[as_floats(images) == 0]
     return {"denoised": (_error(cleaned, images), "squared error"),
             "clean": (_error(made.reconstruct(images), images), "squared error"),
             "background": (float(background.mean()), "brightness"),

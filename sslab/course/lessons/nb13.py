@@ -4,11 +4,10 @@ from itertools import pairwise
 
 from sslab.course.claims import beats, define_claim
 from sslab.course.evidence import evidence
+from sslab.course.lessons.common import board_row
 
 METHODS = ("simclr", "moco", "byol", "simsiam", "dino", "swav", "barlow_twins", "vicreg", "lejepa")
 DATASETS = ("digits", "fashion", "emoji")
-BUDGETS = (1, 5, 20, 100)
-DRAWS = 10
 SHARE = 0.3                                                          # of the recipe's steps
 
 # A method, or a method without one of its parts -> the records of its short run.
@@ -50,11 +49,7 @@ def board(seed, dataset, method):
         encoder, z = made.encoder, projections(made, data.validation.images[:1000])
         rows = {"std": (float(evaluation.feature_std(z)), "std sqrt(D)"), "loss": (float(step.loss), "nats"),
                 "effective-rank": (float(evaluation.effective_rank(z)), "directions")}
-    table = evaluation.label_efficiency(encoder, data, BUDGETS, DRAWS, penalties=(0.1,))
-    bank, queries = (evaluation.features(encoder, split.images) for split in (data.train, data.test))
-    right = evaluation.knn(bank, data.train.labels, queries) == data.test.labels
-    return {**{str(budget): table.fixed[budget] for budget in BUDGETS}, "knn": float(right.float().mean()),
-            "effective-rank-h": (float(evaluation.effective_rank(queries)), "directions"), **rows}
+    return {**board_row(encoder, data), **rows}
 
 
 @evidence("13/temperature", seeds=range(3), version=1, temperature=(0.1, 1.0, 5.0))
