@@ -1,5 +1,7 @@
 """Figures of measurements, each with its controls."""
 
+import math
+
 import torch
 
 from sslab.figures.style import COLOURS, MARKERS, ROLES, class_style, new_figure
@@ -12,15 +14,16 @@ def label_efficiency(results: dict, chance: float):
         results: name -> Efficiency, or name -> {labels per class: (mean, (low, high) or None)}.
         chance: accuracy of guessing.
     """
-    figure, (axis,) = new_figure(width=6, height=3.8)
-    own = 0
+    figure, (axis,) = new_figure(width=7.5, height=3.8)
+    own, highest = 0, 0.0
     for name, result in results.items():
         points = _points(result)
         if name in ROLES:
             colour, line, marker = ROLES[name]
         else:
-            colour, line, marker = COLOURS[(0, 3, 4)[own % 3]], "-", "o"
+            colour, line, marker = COLOURS[(0, 3, 4)[own % 3]], "-", ("o", "o", "o", "v", "v", "v")[own % 6]
             own += 1
+        highest = max([highest, *(mean for mean, _ in points.values())])
         budgets = list(points)
         means = [points[b][0] for b in budgets]
         axis.plot(range(len(budgets)), means, line, color=colour, marker=marker, label=name,
@@ -29,9 +32,9 @@ def label_efficiency(results: dict, chance: float):
         axis.fill_between(range(len(budgets)), *zip(*bounds, strict=True), color=colour, alpha=0.2, linewidth=0)
         axis.set_xticks(range(len(budgets)), budgets)
     axis.axhline(chance, color="0.5", linestyle=":", label="chance")
-    axis.set(xlabel="labels per class", ylabel="accuracy on test images", ylim=(0, 1))
+    axis.set(xlabel="labels per class", ylabel="accuracy on test images", ylim=(0, 1 if highest > 0.6 else 1.2 * highest))
     axis.grid(axis="y", alpha=0.3)
-    axis.legend(frameon=False, loc="lower right")
+    axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
 
@@ -102,11 +105,15 @@ def settings(results: dict[str, dict], lines: dict[str, float], ylabel: str, xla
         axis.set_xticks(range(len(points)), [str(key) for key in points])
     for name, level in lines.items():
         axis.axhline(level, color=ROLES.get(name, ("0.5",))[0], linestyle=":")
-        axis.annotate(name, (1.01, level), xycoords=("axes fraction", "data"), va="center", fontsize=9,
-                      color=ROLES.get(name, ("0.5",))[0])
     axis.set(ylabel=ylabel, xlabel=xlabel)
     if limits:
         axis.set_ylim(*limits)
+    low, high = axis.get_ylim()
+    place = -math.inf
+    for name, level in sorted(lines.items(), key=lambda line: line[1]):              # a name does not cover the one below it
+        place = max(level, place + 0.055 * (high - low))
+        axis.annotate(name, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9,
+                      color=ROLES.get(name, ("0.5",))[0])
     if len(results) > 1:
         axis.legend(frameon=False)
     return figure
