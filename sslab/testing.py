@@ -13,21 +13,32 @@ from types import SimpleNamespace
 
 import torch
 
+from sslab.datasets.base import as_fed, inputs_of
+from sslab.datasets.tokenizer import CLS, MASK, PAD, SEP
 from sslab.objectives import Loss, Objective
 from sslab.training import train
 
 BATCH, CLASSES = 16, 3
 
 
-def check_objective(make: Callable[[], Objective], channels: int = 1, size: int = 28) -> list[str]:
+def check_objective(make: Callable[[], Objective], channels: int = 1, size: int = 28, *, vocabulary: int | None = None,
+                    context: int = 16) -> list[str]:
     """Hold an objective to every promise of the contract; the names of the promises kept, in order.
 
     Args:
         make: builds a new objective on an encoder for images [B, channels, size, size].
+        vocabulary: for text instead: how many tokens there are, 6 or more.
+        context: length of the rows of text, 3 or more.
     Raises:
         AssertionError: a promise is broken; the message names it.
+        ValueError: vocabulary or context is too small.
     """
-    data = _tiny_dataset(channels, size)
+    if vocabulary is None:
+        data = _tiny_dataset(channels, size)
+    elif vocabulary <= MASK + 1 or context < 3:
+        raise ValueError(f"vocabulary, context: got {vocabulary}, {context}, takes {MASK + 2} or more, 3 or more")
+    else:
+        data = _tiny_texts(vocabulary, context, getattr(make().encoder, "continuous", False))
     kept = []
     for promise in (_shapes, _finite_at_the_ends_of_knobs, _gradient_reaches_the_encoder, _same_seed_same_views,
                     _knobs_take_effect_at_the_next_step, _order_of_the_batch_does_not_matter, _bf16_is_close,
@@ -45,9 +56,20 @@ def _tiny_dataset(channels: int, size: int):
     return SimpleNamespace(train=SimpleNamespace(images=images, labels=labels))
 
 
+def _tiny_texts(vocabulary: int, context: int, continuous: bool):
+    """Random words: rows of nothing else, or [CLS] words [SEP] and padding."""
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(MASK + 1, vocabulary, (4 * BATCH, context), generator=generator)
+    if not continuous:
+        end = torch.randint(2, context, (4 * BATCH, 1), generator=generator)
+        place = torch.arange(context)
+        tokens = tokens.masked_fill(place == 0, CLS).masked_fill(place == end, SEP).masked_fill(place > end, PAD)
+    return SimpleNamespace(train=SimpleNamespace(inputs=tokens.to(torch.int16), labels=torch.arange(4 * BATCH) % CLASSES))
+
+
 def _batch(objective: Objective, data, rows=slice(0, BATCH)):
-    images = data.train.images[rows]
-    return (images, data.train.labels[rows]) if objective.needs_labels else images
+    inputs = as_fed(inputs_of(data.train)[rows])
+    return (inputs, data.train.labels[rows]) if objective.needs_labels else inputs
 
 
 def _loss(objective: Objective, data) -> Loss:

@@ -88,7 +88,7 @@ def make(name, encoder="conv", **options):
 
 
 # Those that need other encoders or pictures keep the contract in test_masked, test_pretext and test_reconstruction.
-ELSEWHERE = {"autoencoder", "denoising", "vae", "rotation", "jigsaw", "colourisation", "mae", "ijepa"}
+ELSEWHERE = {"autoencoder", "denoising", "vae", "rotation", "jigsaw", "colourisation", "mae", "ijepa", "bert", "roberta", "gpt"}
 
 
 @pytest.mark.parametrize("name", sorted(set(objectives.names()) - ELSEWHERE))

@@ -14,6 +14,17 @@ def as_floats(images: Tensor) -> Tensor:
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
+def inputs_of(part) -> Tensor:
+    """What a model is fed from a part of a dataset: its `inputs`, or its `images` where it has no `inputs`."""
+    inputs = getattr(part, "inputs", None)
+    return part.images if inputs is None else inputs
+
+
+def as_fed(batch: Tensor) -> Tensor:
+    """A batch as a model takes it: images as they are, tokens as int64 (they are kept as int16, a quarter of that)."""
+    return batch if batch.dtype == torch.uint8 or batch.is_floating_point() else batch.long()
+
+
 @dataclass(frozen=True)
 class Card:
     """Where a dataset comes from, what one may do with it, and what it is for."""
@@ -39,6 +50,11 @@ class Split:
     images: Tensor
     labels: Tensor
     indices: Tensor
+
+    @property
+    def inputs(self) -> Tensor:
+        """What a model is fed: the images."""
+        return self.images
 
     def __len__(self) -> int:
         return len(self.indices)

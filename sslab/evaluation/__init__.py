@@ -1,50 +1,70 @@
 """Evaluation: probes, neighbours, controls and diagnostics, honest by default."""
 
 from sslab.evaluation.diagnostics import (
-                                          Diagnosis,
-                                          alignment,
-                                          alpha_req,
-                                          diagnose,
-                                          effective_rank,
-                                          feature_std,
-                                          lidar,
-                                          rankme,
-                                          singular_values,
-                                          uniformity,
+    Diagnosis,
+    alignment,
+    alpha_req,
+    diagnose,
+    effective_rank,
+    feature_std,
+    lidar,
+    rankme,
+    singular_values,
+    uniformity,
 )
 from sslab.evaluation.factors import (
-                                          FACTORS,
-                                          above_chance,
-                                          equal_classes,
-                                          factor_chance,
-                                          factor_moves,
-                                          moved,
-                                          read_factors,
+    FACTORS,
+    above_chance,
+    equal_classes,
+    factor_chance,
+    factor_moves,
+    moved,
+    read_factors,
 )
 from sslab.evaluation.features import calibrate, evaluating, features, random_encoder, raw_pixels
 from sslab.evaluation.from_scratch import accuracy, supervised, train_supervised
 from sslab.evaluation.generation import (
-                                          PCA,
-                                          Confidence,
-                                          classifier,
-                                          confident_share,
-                                          fit_pca,
-                                          pca_gaussian_samples,
-                                          pca_reconstruct,
+    PCA,
+    Confidence,
+    classifier,
+    confident_share,
+    fit_pca,
+    pca_gaussian_samples,
+    pca_reconstruct,
 )
 from sslab.evaluation.labels import (
-                                          FIXED_PENALTY,
-                                          Efficiency,
-                                          controls,
-                                          draw_labels,
-                                          label_efficiency,
+    FIXED_PENALTY,
+    Efficiency,
+    controls,
+    draw_labels,
+    label_efficiency,
+)
+from sslab.evaluation.language import (
+    HiddenWord,
+    TextScore,
+    bits_per_character,
+    fill_in,
+    generate,
+    generate_steps,
+    hidden_words,
+    masked_accuracy,
+    next_probabilities,
+    perplexity,
+    score_text,
+    word_ranks,
 )
 from sslab.evaluation.logistic import fit_logistic
+from sslab.evaluation.ngrams import NGram, TextNGram, WordCounts, count_words
 from sslab.evaluation.probe import Probe, Scaling, knn, linear_probe
+from sslab.evaluation.words import lsa, lsa_efficiency, tf_idf, tf_idf_efficiency, word_controls
 
-__all__ = ["FACTORS", "FIXED_PENALTY", "PCA", "Confidence", "Diagnosis", "Efficiency", "Probe", "Scaling", "above_chance",
-           "accuracy", "alignment", "alpha_req", "calibrate", "classifier", "confident_share", "controls", "diagnose",
-           "draw_labels", "effective_rank", "equal_classes", "evaluating", "factor_chance", "factor_moves", "feature_std",
-           "features", "fit_logistic", "fit_pca", "knn", "label_efficiency", "lidar", "linear_probe", "moved",
-           "pca_gaussian_samples", "pca_reconstruct", "random_encoder", "rankme", "raw_pixels", "read_factors",
-           "singular_values", "supervised", "train_supervised", "uniformity"]
+__all__ = [
+    "FACTORS", "FIXED_PENALTY", "PCA", "Confidence", "Diagnosis", "Efficiency", "HiddenWord", "NGram", "Probe", "Scaling",
+    "TextNGram", "TextScore", "WordCounts", "above_chance", "accuracy", "alignment", "alpha_req", "bits_per_character",
+    "calibrate", "classifier", "confident_share", "controls", "count_words", "diagnose", "draw_labels", "effective_rank",
+    "equal_classes", "evaluating", "factor_chance", "factor_moves", "feature_std", "features", "fill_in", "fit_logistic",
+    "fit_pca", "generate", "generate_steps", "hidden_words", "knn", "label_efficiency", "lidar", "linear_probe", "lsa",
+    "lsa_efficiency", "masked_accuracy", "moved", "next_probabilities", "pca_gaussian_samples", "pca_reconstruct",
+    "perplexity", "random_encoder", "rankme", "raw_pixels", "read_factors", "score_text", "singular_values", "supervised",
+    "tf_idf", "tf_idf_efficiency", "train_supervised", "uniformity", "word_controls", "word_ranks",
+]

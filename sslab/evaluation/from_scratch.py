@@ -3,6 +3,7 @@
 import torch
 
 from sslab import encoders
+from sslab.datasets.base import inputs_of
 from sslab.evaluation.features import features
 from sslab.evaluation.labels import Efficiency, _some, draw_labels
 from sslab.modes import by_mode
@@ -72,5 +73,5 @@ class _Labelled:
     """A dataset whose training split is a few labelled images."""
 
     def __init__(self, dataset, rows: torch.Tensor) -> None:
-        self.train = type(dataset.train)(dataset.train.images[rows], dataset.train.labels[rows],
+        self.train = type(dataset.train)(inputs_of(dataset.train)[rows], dataset.train.labels[rows],
                                          dataset.train.indices[rows])

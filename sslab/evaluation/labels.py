@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sslab._names import choose
+from sslab.datasets.base import inputs_of
 from sslab.evaluation.features import features, random_encoder, raw_pixels
 from sslab.evaluation.logistic import fit_logistic
 from sslab.evaluation.probe import PENALTIES, SCALINGS, Scaling, _right
@@ -80,8 +81,8 @@ def label_efficiency(encoder: nn.Module | Callable[[Tensor], Tensor], dataset,
     drawn = {budget: torch.stack([draw_labels(y, budget, draw) for draw in range(seeds)])      # [R, n] each
              for budget in labels_per_class}
     needed = torch.cat([rows.flatten() for rows in drawn.values()]).unique()
-    known = embed(dataset.train.images[needed])                      # no need to embed what nobody drew
-    unlabelled = embed(dataset.train.images[:UNLABELLED])
+    known = embed(inputs_of(dataset.train)[needed])                      # no need to embed what nobody drew
+    unlabelled = embed(inputs_of(dataset.train)[:UNLABELLED])
     validation, y_validation = _some(dataset.validation)
     test, y_test = _some(getattr(dataset, on))
     validation, test = embed(validation), embed(test)
@@ -109,12 +110,12 @@ def label_efficiency(encoder: nn.Module | Callable[[Tensor], Tensor], dataset,
 def controls(encoder: nn.Module, dataset, labels_per_class: tuple[int, ...] = (1, 5, 20, 100), seeds: int = 10,
              seed: int = 0, penalties: tuple[float, ...] = PENALTIES) -> dict[str, Efficiency]:
     """What an encoder must beat, on the same draws: raw pixels, and itself untrained (its weights from `seed`)."""
-    made = {"raw pixels": raw_pixels, "random encoder": random_encoder(encoder, dataset.train.images, seed)}
+    made = {"raw pixels": raw_pixels, "random encoder": random_encoder(encoder, inputs_of(dataset.train), seed)}
     return {name: label_efficiency(what, dataset, labels_per_class, seeds, name, penalties)
             for name, what in made.items()}
 
 
 def _some(split) -> tuple[Tensor, Tensor]:
-    """Images and labels of a split; a few hundred in smoke mode."""
+    """Inputs and labels of a split; a few hundred in smoke mode."""
     limit = by_mode(300, None)
-    return split.images[:limit], split.labels[:limit]
+    return inputs_of(split)[:limit], split.labels[:limit]

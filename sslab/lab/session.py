@@ -50,7 +50,7 @@ class Lab:
         self._own_objective = None if isinstance(objective, str) else copy.deepcopy(objective)
         self._own_dataset = None if isinstance(dataset, str) else dataset
         if isinstance(objective, str):
-            choose(objective, objectives.names(), "objective")
+            choose(objective, objectives.names("images"), "objective")
         self.objective_name = objective if isinstance(objective, str) else objective.title
         self.dataset_name = dataset if isinstance(dataset, str) else dataset.name
         self.ghosts: list[dict[str, Any]] = []
@@ -246,11 +246,11 @@ class Lab:
 
     def objective_names(self) -> list[str]:
         own = [] if self._own_objective is None else [self._own_objective.title]
-        return own + [name for name in objectives.names() if name not in own]
+        return own + [name for name in objectives.names("images") if name not in own]
 
     def dataset_names(self) -> list[str]:
         own = [self.dataset_name] if self._own_dataset is None else [self._own_dataset.name]
-        return own + [name for name in datasets.names(offline=True) if name not in own]      # a click fetches nothing
+        return own + [name for name in datasets.names(offline=True, kind="images") if name not in own]      # a click fetches nothing
 
     def __repr__(self) -> str:
         return f"Lab({self.objective_name!r}, {self.dataset_name!r}): {self.status}"

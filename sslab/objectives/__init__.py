@@ -23,6 +23,15 @@ from sslab.objectives.decorrelation import (
 )
 from sslab.objectives.distillation import BYOL, DINO, SimSiam, dino, negative_cosine
 from sslab.objectives.joint import Teacher, TwoViews
+from sslab.objectives.language import (
+    BERT,
+    GPT,
+    MaskedLanguageModel,
+    RoBERTa,
+    masked_tokens,
+    next_targets,
+    next_token,
+)
 from sslab.objectives.latent import IJEPA, latent_error, target_spread
 from sslab.objectives.masked import MAE, masked_patches, normalise_patches, patchify, unpatchify
 from sslab.objectives.momentum import MoCo, Queue, info_nce
@@ -58,8 +67,10 @@ from sslab.views import Augment
 from sslab.views.augment import PRESETS
 
 __all__ = [
+    "BERT",
     "BYOL",
     "DINO",
+    "GPT",
     "IJEPA",
     "MAE",
     "VAE",
@@ -71,9 +82,11 @@ __all__ = [
     "Jigsaw",
     "LeJEPA",
     "Loss",
+    "MaskedLanguageModel",
     "MoCo",
     "Objective",
     "Queue",
+    "RoBERTa",
     "Rotation",
     "SimCLR",
     "SimSiam",
@@ -105,9 +118,12 @@ __all__ = [
     "latent_error",
     "lejepa",
     "masked_patches",
+    "masked_tokens",
     "names",
     "negative_cosine",
     "negative_log_likelihood",
+    "next_targets",
+    "next_token",
     "normalise_patches",
     "nt_xent",
     "patchify",
@@ -126,13 +142,15 @@ __all__ = [
 
 _MAKERS = {"simclr": SimCLR, "moco": MoCo, "byol": BYOL, "simsiam": SimSiam, "dino": DINO, "swav": SwAV,
            "barlow_twins": BarlowTwins, "vicreg": VICReg, "lejepa": LeJEPA, "autoencoder": Autoencoder,
-           "denoising": DenoisingAutoencoder, "vae": VAE, "mae": MAE, "ijepa": IJEPA, "rotation": Rotation,
-           "jigsaw": Jigsaw, "colourisation": Colourisation, "supervised": Supervised}
+           "denoising": DenoisingAutoencoder, "vae": VAE, "mae": MAE, "ijepa": IJEPA, "bert": BERT,
+           "roberta": RoBERTa, "gpt": GPT, "rotation": Rotation, "jigsaw": Jigsaw, "colourisation": Colourisation,
+           "supervised": Supervised}
 
 
-def names() -> list[str]:
-    """The objectives that `create` makes."""
-    return list(_MAKERS)
+def names(kind: str = "all") -> list[str]:
+    """The objectives that `create` makes: "all", or those that learn from "images" or from "text"."""
+    choose(kind, ("all", "images", "text"), "kind")
+    return [name for name, made in _MAKERS.items() if kind in ("all", made.learns_from)]
 
 
 def create(name: str, encoder: nn.Module, **options: Any) -> Objective:

@@ -70,6 +70,7 @@ class Objective(Adjustable, nn.Module):
     """
 
     title = "Objective"
+    learns_from = "images"                                           # or "text"
     needs_labels = False                                             # True: make_views gets (images, labels)
     views_per_image = 2                                              # for the rate in views/s
     augmented = True                                                 # False: trains on the pictures as they are

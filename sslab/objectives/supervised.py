@@ -27,9 +27,9 @@ class Supervised(Objective):
         self.head = nn.Linear(encoder.dim, classes)
 
     def make_views(self, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(images [B, C, H, W], labels [B]) -> (views [B, C, H, W], labels [B])."""
+        """(images [B, C, H, W], labels [B]) -> (views [B, C, H, W], labels [B]); tokens [B, T] stay as they are."""
         images, labels = batch
-        return self.views(images, generator), labels
+        return (self.views(images, generator) if images.ndim == 4 else images), labels      # text has no views
 
     def forward(self, views: tuple[Tensor, Tensor]) -> Loss:
         images, labels = views

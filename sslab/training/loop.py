@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sslab._names import choose
+from sslab.datasets.base import as_fed, inputs_of
 from sslab.objectives import Objective
 from sslab.training import checkpoint as checkpoints
 from sslab.training.devices import Precision, autocast, choose_precision, limit_threads, pick_device, place
@@ -39,16 +40,17 @@ def train(objective: Objective, dataset, *, epochs: float = 10, steps: int | Non
           seed: int = 0, learning_rate: float = 2e-3, weight_decay: float = 1e-4, warmup: float = 0.1,
           precision: str | Precision = "auto", device: torch.device | str | None = None,
           checkpoint: str | Path | None = None, checkpoint_every: int = 100, resume: bool = False) -> Iterator[Step]:
-    """Train an objective on a dataset's training images, a step at a time: `for step in train(...)`.
+    """Train an objective on a dataset's training images or texts, a step at a time: `for step in train(...)`.
 
     Everything random comes from (seed, step), so the same call gives the same weights, and a resumed run the same
     as an uninterrupted one. Closing the generator ends the run; with `checkpoint`, its state is saved then.
 
     Args:
         objective: changed in place; also its knobs may change while it trains, from any thread.
-        dataset: anything whose `train` has `images` (uint8 [N, C, H, W]), and `labels` [N] if the objective needs
-            them. With labels a small N is repeated until a batch is full: each copy gets views of its own.
-        epochs: passes over the images; the last incomplete batch of each is left out.
+        dataset: anything whose `train` has `inputs`, or `images`: uint8 [N, C, H, W], or tokens, whole numbers [N, T];
+            and `labels` [N] if the objective needs them. With labels a small N is repeated until a batch is full: each
+            copy gets views of its own.
+        epochs: passes over the training data; the last incomplete batch of each is left out.
         steps: how many steps, in place of `epochs`.
         learning_rate: AdamW's, at the peak: linear warm-up over the share `warmup` of the steps, then a cosine to 0.
         weight_decay: on matrices and filters only, not on norms and biases.
@@ -70,10 +72,12 @@ def train(objective: Objective, dataset, *, epochs: float = 10, steps: int | Non
     if isinstance(precision, str):
         choose(precision, ("auto", "float32", "bf16"), "precision")
     data = dataset.train
-    count = len(data.images)
+    inputs = inputs_of(data)
+    count = len(inputs)
     repeats = math.ceil(batch_size / count) if objective.needs_labels and count else 1
     if count * repeats < batch_size:
-        raise ValueError(f"batch_size: got {batch_size}, takes at most the number of training images ({count})")
+        what = "images" if inputs.ndim == 4 else "texts"
+        raise ValueError(f"batch_size: got {batch_size}, takes at most the number of training {what} ({count})")
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.exists() and not resume:
         raise FileExistsError(f"checkpoint: {path} exists; pass resume=True to go on from it, or another path")
@@ -96,10 +100,10 @@ def _run(objective, data, run, repeats, precision, device, path, every) -> Itera
         precision, first, earlier = Precision(**header["precision"]), header["step"], header["seconds"]
         if header["threads"] != threads:                             # sums in another order are other sums
             torch.set_num_threads(header["threads"])
-    images = data.images.to(device)
+    inputs = inputs_of(data).to(device)
     labels = data.labels.to(device) if objective.needs_labels else None
     if precision == "auto":
-        precision = choose_precision(objective.encoder, images[: run["batch_size"]], device)
+        precision = choose_precision(objective.encoder, as_fed(inputs[: run["batch_size"]]), device)
     elif isinstance(precision, str):
         precision = Precision(precision, channels_last=precision == "bf16")
     place(objective, device, precision).train()
@@ -112,9 +116,9 @@ def _run(objective, data, run, repeats, precision, device, path, every) -> Itera
     try:
         for index in range(first, run["steps"]):
             start = time.perf_counter()
-            epoch, batch = divmod(index, len(images) * repeats // run["batch_size"])
+            epoch, batch = divmod(index, len(inputs) * repeats // run["batch_size"])
             if order is None or batch == 0:
-                order = _order(len(images), repeats, run["seed"], epoch).to(device)
+                order = _order(len(inputs), repeats, run["seed"], epoch).to(device)
             rows = order[batch * run["batch_size"]:(batch + 1) * run["batch_size"]]
             rate = _schedule(index, run)
             for group in optimizer.param_groups:
@@ -123,7 +127,8 @@ def _run(objective, data, run, repeats, precision, device, path, every) -> Itera
                 torch.manual_seed(_seed(run["seed"], _GLOBAL, index))    # for dropout and the like
                 knobs = objective.values()
                 generator = torch.Generator().manual_seed(_seed(run["seed"], _VIEWS, index))
-                views = objective.make_views(images[rows] if labels is None else (images[rows], labels[rows]), generator)
+                fed = as_fed(inputs[rows])
+                views = objective.make_views(fed if labels is None else (fed, labels[rows]), generator)
                 with autocast(device, precision):
                     loss = objective(views)
                 guard.see(index, loss, knobs)
