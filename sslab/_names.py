@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+MOST = 60                                                            # names in a message
+
 
 def choose(name: str, options: Iterable[str], argument: str) -> str:
     """Return `name` if it is one of `options`.
@@ -15,4 +17,5 @@ def choose(name: str, options: Iterable[str], argument: str) -> str:
         return name
     near = difflib.get_close_matches(str(name).lower(), options, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{argument}: got {name!r}, takes one of {', '.join(options)}{hint}")
+    rest = f", ... ({len(options):,} in all)" if len(options) > MOST else ""
+    raise ValueError(f"{argument}: got {name!r}, takes one of {', '.join(options[:MOST])}{rest}{hint}")

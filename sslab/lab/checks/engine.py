@@ -250,7 +250,7 @@ def _tried(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
 
 def _copies(case: tuple, gradient: bool = False) -> tuple:
     """The arguments again, so that no call sees what another did to them."""
-    return tuple(x.detach().clone().requires_grad_(gradient) if isinstance(x, Tensor) else x for x in case)
+    return tuple(x.detach().clone().requires_grad_(gradient and x.is_floating_point()) if isinstance(x, Tensor) else x for x in case)
 
 
 def _plain(value: Any) -> Tensor:

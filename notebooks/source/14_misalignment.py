@@ -2,7 +2,7 @@
 # # 14 · Misalignment: what an invariance costs
 #
 # A method that learns from views is told, by the views, what does not matter. It believes you. If your task needs what you
-# told it to ignore, no loss, gauge or longer training will say so. Here every picture's colour, size, place and direction are known,
+# told it to ignore, no loss and no longer training will say so. Here every picture's colour, size, place and direction are known,
 # so that you can look up, factor by factor, what a representation has kept and what it has thrown away, and where: in $z$, which
 # the loss sees, or already in $h$, which you use.
 #
@@ -165,7 +165,8 @@ print({name: {factor: f"{-100 * value:+.0f}" for factor, value in row.items()} f
 guess_dies.reveal(dead)
 
 # %% [markdown]
-# A method is not broken when this happens. The loss fell, $z$ is spread, the gauges are content: it did what the views told it.
+# A method is not broken when this happens. The loss fell: it did what the views told it. The lab may say that $z$ fills few directions;
+# where the views agree on little, there is little to fill them with. No gauge says *which* factor went.
 
 # %%
 guess_h.reveal(100 * max(0.0, min(1.0, lost["h"][dead] / lost["z"][dead])) if lost["z"][dead] > 0 else 100.0)
@@ -305,21 +306,30 @@ figures.factor_heat_maps({"linear probe on h": {**tasks, **controls}}, chance)
 # taken from above; then mirror images, as everybody uses for photographs. For each two digits a linear probe with 20 labels of each.
 
 # %% tags=["figure", "comparison"]
-plain = record("14/digits/plain/pairs")
-figures.pairs({"any turn, minus usual views": nb14.pair_matrix(record("14/digits/half-turn/pairs"), plain),
-               "mirror images, minus usual views": nb14.pair_matrix(record("14/digits/flip/pairs"), plain)},
-              tuple("0123456789"), marked=((6, 9), (2, 5)))
+figures.pairs({f"any turn, on {name}": nb14.pair_matrix(record(f"14/digits/half-turn/{name}/pairs"), record(f"14/digits/plain/{name}/pairs"))
+               for name in "zh"}, tuple("0123456789"), marked=((6, 9),))
 
 # %% [markdown]
-# **Finding:** 6 and 9 are told apart with {{ 14/digits/plain/6-9 | percent interval }} under the usual views and with
-# {{ 14/digits/half-turn/6-9 | percent interval }} under any turn; the other pairs go from {{ 14/digits/plain/others | percent interval }} to
-# {{ 14/digits/half-turn/others | percent interval }}. 2 and 5 go from {{ 14/digits/plain/2-5 | percent interval }} to
-# {{ 14/digits/flip/2-5 | percent interval }} under mirror images, the other pairs to {{ 14/digits/flip/others | percent interval }}. For 6 and 9 raw
-# pixels give {{ 14/digits-raw/6-9 | percent }} and a random encoder {{ 14/digits-random/6-9 | percent interval }}; chance is one half, supervised
-# training was not measured on pairs. The frames are where we looked first. Look at the other cells as well: a pair that nobody had in mind may have lost more.
+# **Finding:** points of accuracy, compared with the usual views, for each pair. On $z$ 6 and 9 are told apart with
+# {{ 14/digits/plain/z/6-9 | percent interval }} under the usual views and with {{ 14/digits/half-turn/z/6-9 | percent interval }} under any
+# turn; the other pairs go from {{ 14/digits/plain/z/others | percent interval }} to {{ 14/digits/half-turn/z/others | percent interval }}. On
+# $h$ it is {{ 14/digits/plain/h/6-9 | percent interval }} and {{ 14/digits/half-turn/h/6-9 | percent interval }}: most of what the loss
+# made $z$ forget is still there. Raw pixels give {{ 14/digits-raw/6-9 | percent }} and a random encoder
+# {{ 14/digits-random/6-9 | percent interval }}; chance is one half, supervised training was not measured on pairs. The frame is where we
+# looked first. Look at the other cells as well: pairs that nobody had in mind have lost, too.
+
+# %% tags=["figure", "comparison"]
+figures.pairs({f"mirror images, on {name}": nb14.pair_matrix(record(f"14/digits/flip/{name}/pairs"), record(f"14/digits/plain/{name}/pairs"))
+               for name in "zh"}, tuple("0123456789"), marked=((2, 5),))
+
+# %% [markdown]
+# **Finding:** under mirror images 2 and 5 go from {{ 14/digits/plain/h/2-5 | percent interval }} to {{ 14/digits/flip/h/2-5 | percent interval }}
+# on $h$, the other pairs from {{ 14/digits/plain/h/others | percent interval }} to {{ 14/digits/flip/h/others | percent interval }}. On $z$, 2 and
+# 5 have {{ 14/digits/flip/z/2-5 | percent interval }}. Raw pixels give {{ 14/digits-raw/2-5 | percent }} for this pair, a random encoder
+# {{ 14/digits-random/2-5 | percent interval }}, chance one half; supervised training was not measured.
 
 # %%
-flipped = nb14.pair_matrix(record("14/digits/flip/pairs"), plain)
+flipped = nb14.pair_matrix(record("14/digits/flip/h/pairs"), record("14/digits/plain/h/pairs"))
 worst = divmod(int(flipped.argmin()), 10)
 print(f"mirror images cost {worst[1]} and {worst[0]} most: {100 * flipped.min():.0f} points")
 guess_pair.reveal({(5, 2): "2 and 5", (9, 6): "6 and 9"}.get(worst, "another pair"))
@@ -373,13 +383,15 @@ figures.ablation(rows, {what: {"chance": record(f"14/emoji-raw/chance/{key}").va
 # {{ 14/emoji/colour-ignored/fruit | percent interval }}. The eight groups of emoji, which colour does not name, go from
 # {{ 14/emoji/colour-kept/groups | percent interval }} to {{ 14/emoji/colour-ignored/groups | percent interval }}. Raw pixels find
 # {{ 14/emoji-raw/fruit | percent }} of the fruit, a random encoder {{ 14/emoji-random/fruit | percent interval }}; chance is drawn, supervised training was not
-# measured here. A red apple and a green one, a lemon and a lime: the invariance that is harmless for groups is a loss where colour is the name.
+# measured here. With three runs the difference on fruit is not a
+# safe one, and both encoders are below raw pixels there; on hearts there is no doubt. The same invariance helps where colour is a
+# distraction and hurts where colour is the name.
 
 # %%
 claim("14/colour-blind-hearts")
 
 # %%
-claim("14/colour-blind-fruit")
+claim("14/colour-blind-groups")
 
 # %% [markdown]
 # ### Two honest measures that disagree
@@ -490,7 +502,8 @@ if check.allowed(my_allowed).passed:
 #
 # - Views say what does not matter. Whatever your task needs must not be among it.
 # - The factor that an augmentation changes is the factor it erases, from $z$ more than from $h$. What the loss never sees it may keep.
-# - Neither the loss nor the gauges of collapse notice. Only a probe for the factor itself does, or a change of that factor alone.
+# - The loss does not notice, and the gauges of collapse cannot say which factor went. A probe for the factor itself can, or a change of
+#   that factor alone.
 # - Erased is a matter of degree: a probe finds remnants that no neighbour does. Say what you asked.
 # - A pretext task can be solved with what you did not mean. Split its accuracy by whatever could be used.
 # - Chance, classes of equal size, unseen pictures: without them a number about a factor says nothing.

@@ -192,6 +192,15 @@ def _(r):
     return beats(r["06/latent/ijepa/loss"], r["06/latent/no-stop-gradient/loss"])
 
 
+@define_claim("06/slow-teacher", "With momentum 0, where the teacher is the encoder itself, the targets do not collapse (std above 0.2 on "
+              "every seed), and yet after a short run the encoder is worse than an untrained one.",
+              evidence=["06/latent/momentum-0/std", "06/latent/momentum-0/probe", "06/untrained/random-vit"],
+              without={"06/latent/momentum-0/probe": "06/untrained/random-vit"})
+def _(r):
+    return (every(r["06/latent/momentum-0/std"], lambda std: std > 0.2)
+            and beats(r["06/untrained/random-vit"], r["06/latent/momentum-0/probe"]))
+
+
 @define_claim("06/mae-learns", "On clothes with 5 labels a class MAE's encoder is more than 5 points above the same transformer untrained.",
               evidence=["06/board/fashion/mae/5", "06/board/fashion/random-vit/5"],
               without={"06/board/fashion/mae/5": "06/board/fashion/random-vit/5"})
