@@ -23,6 +23,14 @@ from sslab.figures.family import (
                                   switched,
                                   teacher_memory,
 )
+from sslab.figures.language import (
+                                  attention_words,
+                                  masks,
+                                  next_words,
+                                  progress,
+                                  sampling,
+                                  word_bars,
+)
 from sslab.figures.masked import (
                                   attention_maps,
                                   context_and_targets,
@@ -49,9 +57,11 @@ from sslab.figures.reconstruction import (
 )
 from sslab.figures.style import COLOURS, MARKERS, class_style
 
-__all__ = ["COLOURS", "MARKERS", "ablation", "answers", "attention_maps", "by_class", "choices", "class_style", "clusters",
-           "codes", "confusion", "context_and_targets", "correlations", "crops", "denoising_steps", "embedding_map",
-           "factor_heat_maps", "filled_in", "gauges", "generated", "interpolation", "label_efficiency", "latents_in_use",
-           "leaderboard", "loss", "masks_and_fillings", "neighbours", "pairs", "palette", "patch_filters", "patches",
-           "reconstructions", "removals", "samples", "settings", "similarity_matrix", "spectrum",
-           "switched", "teacher_memory", "temperature_weights", "tile", "traversal", "turns", "views"]
+__all__ = ["COLOURS", "MARKERS", "ablation", "answers", "attention_maps", "attention_words", "by_class", "choices",
+           "class_style", "clusters", "codes", "confusion", "context_and_targets", "correlations", "crops",
+           "denoising_steps", "embedding_map", "factor_heat_maps", "filled_in", "gauges", "generated",
+           "interpolation", "label_efficiency", "latents_in_use", "leaderboard", "loss", "masks",
+           "masks_and_fillings", "neighbours", "next_words", "pairs", "palette", "patch_filters", "patches",
+           "progress", "reconstructions", "removals", "samples", "sampling", "settings", "similarity_matrix",
+           "spectrum", "switched", "teacher_memory", "temperature_weights", "tile", "traversal", "turns", "views",
+           "word_bars"]

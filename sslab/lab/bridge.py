@@ -11,11 +11,14 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
+
+from sslab.lab.text import lines
 
 FASTEST = 0.45                                                       # seconds between two frames, at least
 ANSWER = 1.0                                                         # seconds to wait for an acknowledgement
@@ -70,7 +73,7 @@ class Bridge:
         self._run = self._dataset = None                             # what the views know
         self._rows = self._changes = 0
         self._state, self._terms, self._layout = "", (), None
-        self._picture = self._gauges = self._examples = None
+        self._picture = self._gauges = self._examples = self._readings = None
         self._notice, self._waiting = "", False
 
     # ---- to the front end
@@ -95,7 +98,7 @@ class Bridge:
         full = full or bool(terms)
         if full:
             self._rows = self._changes = 0
-            self._picture = self._gauges = self._layout = self._examples = None
+            self._picture = self._gauges = self._layout = self._examples = self._readings = None
             self._terms = tuple(dict.fromkeys(name for row in run.rows for name in row["terms"]))
         content, arrays = self._news(run)
         if full:
@@ -127,6 +130,10 @@ class Bridge:
             self._examples = examples = watcher.examples
             content["examples"] = {"step": examples.step, "rows": list(examples.rows)}
             arrays |= {f"examples{index}": as_bytes(images) for index, images in enumerate(examples.rows.values())}
+        if watcher.readings is not self._readings:
+            self._readings = readings = watcher.readings
+            content["readings"] = {"step": readings.step, "rows": [
+                {"name": name, **asdict(reading)} for name, reading in readings.rows.items()]}
         if lab.layout is not self._layout:
             self._layout = layout = lab.layout
             content["umap"] = {"progress": layout.progress, "step": layout.step, "error": layout.error}
@@ -145,6 +152,8 @@ class Bridge:
                     "log": knob.log, "integer": knob.integer, "options": knob.options, "help": knob.help}
                    for knob in run.objective.knobs.values()],
             ghosts=[{name: ghost[name] for name in ("title", "dataset", "changed")} for ghost in lab.ghosts])
+        question = lab.question
+        content.update(textual=run.watcher.textual, guesses=run.objective.guesses, question=question and asdict(question))
         arrays["labels"] = data.validation.labels[run.watcher.shown].numpy().astype(np.int32)
         for index, ghost in enumerate(lab.ghosts):
             arrays[f"ghost{index}"] = table(ghost["history"], ())
@@ -152,6 +161,9 @@ class Bridge:
                 arrays[f"ghost_spectrum{index}"] = ghost["spectrum"].numpy()
         if self._dataset is not data:
             self._dataset = data
+            if run.watcher.textual:
+                content["texts"] = lines(data, data.validation.tokens[run.watcher.shown])
+                return
             sheet, tile = thumbnails(data.validation.images[run.watcher.shown])
             content["sprite"] = {"tile": tile, "across": ACROSS}
             arrays["sprite"] = np.frombuffer(sheet, dtype=np.uint8)
@@ -184,7 +196,9 @@ class Bridge:
             self.lab.set(**message.get("values", {}))
         elif kind == "swap":
             self.lab.swap(message.get("objective"), message.get("dataset"))
-        elif kind in ("start", "pause", "stop", "reset", "umap"):
+        elif kind == "ask":
+            self.lab.ask(message.get("text"), message.get("temperature"))
+        elif kind in ("start", "pause", "stop", "reset", "umap", "map"):
             getattr(self.lab, kind)()
 
 

@@ -10,6 +10,16 @@ from sslab.lab.checks.contrastive import cosine_similarity_matrix, nt_xent, posi
 from sslab.lab.checks.decorrelation import barlow_twins, cross_correlation, vicreg_covariance, vicreg_variance
 from sslab.lab.checks.distillation import center_update, dino, negative_cosine
 from sslab.lab.checks.factors import allowed, angular_distance, equal_classes, moved
+from sslab.lab.checks.language import (
+    bits_per_character,
+    causal_mask,
+    causal_weights,
+    hide_tokens,
+    masked_tokens,
+    next_token,
+    sample,
+    unigram,
+)
 from sslab.lab.checks.masked import ijepa, masked_patches, patchify, random_mask, unpatchify
 from sslab.lab.checks.measuring import effective_rank, feature_std, knn_predict, uniformity
 from sslab.lab.checks.momentum import enqueue, info_nce, momentum_update
@@ -23,10 +33,11 @@ from sslab.lab.checks.reconstruction import (
     reparametrise,
 )
 
-__all__ = ["allowed", "angular_distance", "annealed_mean", "barlow_twins", "center_update", "colour_weights",
-           "cosine_similarity_matrix", "cross_correlation", "dino", "effective_rank", "elbo", "enqueue",
-           "equal_classes", "feature_std", "ijepa", "info_nce", "kl_divergence", "knn_predict", "make_denoising_pair",
-           "masked_patches", "momentum_update", "moved", "negative_cosine", "neighbour_index", "nt_xent", "patchify",
+__all__ = ["allowed", "angular_distance", "annealed_mean", "barlow_twins", "bits_per_character", "causal_mask",
+           "causal_weights", "center_update", "colour_weights", "cosine_similarity_matrix", "cross_correlation",
+           "dino", "effective_rank", "elbo", "enqueue", "equal_classes", "feature_std", "hide_tokens", "ijepa",
+           "info_nce", "kl_divergence", "knn_predict", "make_denoising_pair", "masked_patches", "masked_tokens",
+           "momentum_update", "moved", "negative_cosine", "neighbour_index", "next_token", "nt_xent", "patchify",
            "pca_reconstruct", "positive_index", "prototypes_used", "push_weights", "random_mask", "reparametrise",
-           "rotation_task", "sinkhorn", "swapped_prediction", "uniformity", "unpatchify", "vicreg_covariance",
-           "vicreg_variance"]
+           "rotation_task", "sample", "sinkhorn", "swapped_prediction", "uniformity", "unigram", "unpatchify",
+           "vicreg_covariance", "vicreg_variance"]

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import textwrap
 import uuid
 from typing import Any
 
@@ -48,9 +49,11 @@ def refresh(lab) -> None:
 
 def _page(lab, picture: str) -> dict[str, str]:
     text = "A picture of the lab as it was. Run the cell to bring it back."
+    said = "".join(f"<li>{html.escape(f'{name}: {reading}')}</li>" for name, reading in lab.readings.items())
+    said = f"<ul>{said}</ul>" if said else ""
     return {"text/plain": text,
             "text/html": f'<div class="{lab.dashboard.still}"><img alt="{html.escape(lab.status)}" '
-                         f'src="data:image/png;base64,{picture}"><p>{text}</p></div>'}
+                         f'src="data:image/png;base64,{picture}">{said}<p>{text}</p></div>'}
 
 
 def _dashboard(lab):
@@ -64,23 +67,25 @@ def _dashboard(lab):
 
 
 def still(lab) -> bytes:
-    """Map, loss with its reference lines, gauges and probe, and the objective's own pictures, as a PNG."""
+    """Map, loss with its reference lines, gauges and probe, and what the objective makes of pictures or texts, as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows, run, pictures = lab.history, lab.run, lab.pictures
-    below = 0.2 + 0.6 * len(pictures) if pictures else 0
+    said = _written(lab.readings)
+    below = 0.2 + 0.6 * len(pictures) if pictures else 0.3 + 0.17 * len(said) if said else 0
     figure = Figure(figsize=(11, 3.6 + below), dpi=90, layout="constrained")
     FigureCanvasAgg(figure)                                          # no pyplot: no global state, any thread
-    figure.suptitle(lab.status, fontsize=9, wrap=True)
-    above = figure.subfigures(2, 1, height_ratios=(3.6, below)) if pictures else [figure]
+    figure.suptitle(lab.status, fontsize=9, wrap=True, parse_math=False)
+    above = figure.subfigures(2, 1, height_ratios=(3.6, below)) if below else [figure]
     panels = above[0].subplots(1, 4, width_ratios=(1.2, 1.2, 1, 1))
     _draw_map(panels[0], run)
     _draw_curve(panels[1], rows, "loss", "Loss")
     for name, level in run.levels.items():
         panels[1].axhline(level, color="0.4", linestyle="--", linewidth=1)
         panels[1].annotate(name, (0.02, level), xycoords=("axes fraction", "data"), fontsize=7, va="bottom")
-    _draw_curve(panels[2], rows, "std", "Spread of the projections (1 even, 0 collapsed)")
+    seen = "embeddings" if run.watcher.textual else "projections"
+    _draw_curve(panels[2], rows, "std", f"Spread of the {seen} (1 even, 0 collapsed)")
     panels[2].set_ylim(0, 1.2)
     _draw_curve(panels[3], rows, "probe", "Probe accuracy, 10 labels a class")
     panels[3].set_ylim(0, 1)
@@ -89,6 +94,8 @@ def still(lab) -> bytes:
         panels[3].annotate(name, (0.02, level), xycoords=("axes fraction", "data"), fontsize=7, va="bottom")
     if pictures:
         _draw_pictures(above[1].subplots(len(pictures), 1, squeeze=False)[:, 0], pictures)
+    if said:
+        above[1].text(0.01, 0.98, "\n".join(said), va="top", fontsize=8, parse_math=False)
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
@@ -98,8 +105,13 @@ COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")    
 MARKERS = "os^Dv*Pp"
 
 
+def _written(readings) -> list[str]:
+    """Lines of text: what a language model said."""
+    return [line for name, reading in readings.items() for line in textwrap.wrap(f"{name}: {reading}", 170)]
+
+
 def _draw_map(axes, run) -> None:
-    axes.set_title("Embeddings of validation images", fontsize=8)
+    axes.set_title(f"Embeddings of validation {'texts' if run.watcher.textual else 'images'}", fontsize=8)
     axes.set(xticks=[], yticks=[], aspect="equal")
     picture = run.watcher.picture
     if picture is None:

@@ -72,6 +72,11 @@ class Run:
         return None if self.pace is None or not self.total else self.pace * (self.total - len(self.rows))
 
     @property
+    def quiet(self) -> bool:
+        """No step is running, and none will without `start()`."""
+        return self.pausing if self.state == "paused" else not self.busy and not self.thread.is_alive()
+
+    @property
     def busy(self) -> bool:
         return self.state in ("running", "paused")
 
@@ -110,6 +115,7 @@ class Run:
         self._flush()
         self._level(time.monotonic())
         self.state, self._stepped = "paused", None
+        self.watcher.serve()                                       # what was asked while the last step ran
         self.notify()
         self._go.wait()
         if not self._stop.is_set():

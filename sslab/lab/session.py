@@ -5,6 +5,10 @@
     lab.set(temperature=0.1)               # takes effect at the next step
     lab.join()
     lab.history[-1]["loss"]
+
+    lab = Lab("bert", "wordnet")           # a language model says what it has learned so far
+    lab.ask("the cat sat on the [MASK]")
+    lab.readings["your text"].words
 """
 
 import copy
@@ -20,8 +24,9 @@ from sslab._names import choose
 from sslab.knobs import Knob
 from sslab.lab.projection import Layout, lay_out
 from sslab.lab.run import Run, running
+from sslab.lab.text import QUESTIONS, Question, Reading
 from sslab.lab.watch import Watcher
-from sslab.training import recipe
+from sslab.training import recipe, release_threads
 
 PATIENCE = 1.0                                                       # seconds that stop() waits for the running step
 GHOSTS = 3                                                           # earlier runs that are kept
@@ -34,13 +39,14 @@ class Lab:
 
     Args:
         objective: a name from `sslab.objectives.names()`, or an Objective of your own.
-        dataset: a name from `sslab.datasets.names()`, or a Dataset of your own.
+        dataset: a name from `sslab.datasets.names()`, or a Dataset or TextDataset of your own. What learns from text
+            takes texts, what learns from images takes images.
         encoder: a name from `sslab.encoders.names()`; the objective's own, or "conv", if None. An Objective of
             your own brings its own.
         seed: of the weights, the batches and the images that are watched.
         train_options: passed to `sslab.train`; what is left out is `sslab.training.recipe`'s.
     Raises:
-        ValueError: no such objective, dataset or encoder.
+        ValueError: no such objective, dataset or encoder, or an objective and a dataset that do not fit.
     """
 
     def __init__(self, objective="simclr", dataset="digits", *, encoder: str | None = None, seed: int = 0,
@@ -50,11 +56,14 @@ class Lab:
         self._own_objective = None if isinstance(objective, str) else copy.deepcopy(objective)
         self._own_dataset = None if isinstance(dataset, str) else dataset
         if isinstance(objective, str):
-            choose(objective, objectives.names("images"), "objective")
+            choose(objective, objectives.names(), "objective")
+        if isinstance(dataset, str) and dataset.startswith("text:"):         # read, and a tokeniser trained, once
+            self._own_dataset = datasets.load(dataset)
         self.objective_name = objective if isinstance(objective, str) else objective.title
         self.dataset_name = dataset if isinstance(dataset, str) else dataset.name
         self.ghosts: list[dict[str, Any]] = []
         self._controls: dict[Any, dict[str, float]] = {}
+        self._questions = {kind: Question(text) for kind, text in QUESTIONS.items()}         # for the runs to come, too
         self._wanted: dict[str, Any] = {}                            # knobs that somebody set, for the runs to come
         self.layout: Layout | None = None                            # the last UMAP
         self._lock = threading.RLock()
@@ -130,6 +139,34 @@ class Lab:
                 raise
         self._tell()
 
+    def ask(self, text: str | None = None, temperature: float | None = None) -> None:
+        """Ask a language model for more than the held-out text: the answer is in `readings`, soon while it trains, else at once.
+
+        Args:
+            text: one with [MASK] once for BERT and RoBERTa; a beginning for GPT. None: as before.
+            temperature: of how GPT goes on, from 0 (the likeliest token, always) to 5; None: as before.
+        Raises:
+            ValueError: a text or temperature that it does not take; nothing is changed then.
+            RuntimeError: the objective guesses no words.
+        """
+        with self._lock:
+            kind = self.objective.guesses
+            if kind is None:
+                raise RuntimeError(f"{self.title} guesses no words: there is nothing to ask it.")
+            question = self._questions[kind].changed(kind, text, temperature)
+            self._questions = {**self._questions, kind: question}
+            reader = self.run.watcher.reader
+            reader.question, reader.asked = question, True
+            self._serve()
+        self._tell()
+
+    def map(self) -> None:
+        """Draw the map of this moment: at the next step while it trains, else at once. For texts no map moves by itself."""
+        with self._lock:
+            self.run.watcher.map_asked = True
+            self._serve()
+        self._tell()
+
     def umap(self) -> None:
         """Lay the map of this moment out with UMAP, in a thread of its own; `layout` says how far it is.
 
@@ -195,7 +232,7 @@ class Lab:
 
     @property
     def controls(self) -> dict[str, float]:
-        """The probe's accuracy without pretraining: chance, raw pixels, random encoder."""
+        """The probe's accuracy without pretraining: chance, raw pixels (of texts: bag of words), random encoder."""
         return dict(self.run.watcher.controls)
 
     @property
@@ -206,6 +243,20 @@ class Lab:
         """
         examples = self.run.watcher.examples
         return {} if examples is None else dict(examples.rows)
+
+    @property
+    def readings(self) -> dict[str, Reading]:
+        """What a language model said last: of a "held-out text" that is always the same, and of "your text" (see `ask`).
+
+        {} before the first, and for images.
+        """
+        readings = self.run.watcher.readings
+        return {} if readings is None else dict(readings.rows)
+
+    @property
+    def question(self) -> Question | None:
+        """What a language model is asked now: text and temperature."""
+        return self._questions.get(self.objective.guesses)
 
     @property
     def knobs(self) -> dict[str, Knob]:
@@ -246,11 +297,12 @@ class Lab:
 
     def objective_names(self) -> list[str]:
         own = [] if self._own_objective is None else [self._own_objective.title]
-        return own + [name for name in objectives.names("images") if name not in own]
+        return own + [name for name in objectives.names(self.objective.learns_from) if name not in own]
 
     def dataset_names(self) -> list[str]:
         own = [self.dataset_name] if self._own_dataset is None else [self._own_dataset.name]
-        return own + [name for name in datasets.names(offline=True, kind="images") if name not in own]      # a click fetches nothing
+        kind = self.objective.learns_from
+        return own + [name for name in datasets.names(offline=True, kind=kind) if name not in own]         # a click fetches nothing
 
     def __repr__(self) -> str:
         return f"Lab({self.objective_name!r}, {self.dataset_name!r}): {self.status}"
@@ -270,11 +322,14 @@ class Lab:
         dataset = (self._own_dataset if self._own_dataset is not None and self.dataset_name == self._own_dataset.name
                    else datasets.load(self.dataset_name))
         objective = self._make_objective(dataset)
+        _check_fit(objective, dataset, self.dataset_name)
         knobs, defaults = objective.knobs, objective.values()        # views have presets, so not the knobs' own defaults
         objective.set(**{name: value for name, value in self._wanted.items() if name in knobs})
         options = {"seed": self.seed, **self._recipe(dataset), **self.train_options}
-        key = self.dataset_name, type(objective.encoder).__name__, getattr(objective.encoder, "name", "")
-        watcher = Watcher(objective, dataset, self.seed, self._controls.setdefault(key, {}))
+        key = (self.dataset_name, type(objective.encoder).__name__, getattr(objective.encoder, "name", ""),
+               str(getattr(objective.encoder, "options", "")))
+        watcher = Watcher(objective, dataset, self.seed, self._controls.setdefault(key, {}),
+                          self._questions.get(objective.guesses))
         if self._finalizer is not None:
             self._finalizer.detach()
         me = weakref.ref(self)
@@ -287,6 +342,8 @@ class Lab:
         own = self._own_objective
         if own is not None and self.objective_name == own.title:
             return copy.deepcopy(own)
+        if (kind := _kind(dataset)) != (takes := "text" if self.objective_name in objectives.names("text") else "images"):
+            raise ValueError(_misfit(self.objective_name, takes, self.dataset_name, kind))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             encoder = objectives.encoder_for(self.objective_name, dataset, self._encoder)
@@ -295,7 +352,10 @@ class Lab:
             return objectives.create(self.objective_name, encoder, views=views, **options)
 
     def _recipe(self, dataset) -> dict[str, Any]:
-        options = recipe(self.objective_name, self.dataset_name, len(dataset.train))
+        name = self.objective_name
+        if _kind(dataset) == "text" and name not in objectives.names("text"):        # one's own learns as its like does
+            name = "gpt" if self._own_objective.guesses == "next" else "bert"
+        options = recipe(name, self.dataset_name, len(dataset.train))
         if "epochs" in self.train_options:
             options.pop("steps", None)
         return options
@@ -308,6 +368,15 @@ class Lab:
                 run.thread.join(PATIENCE)
             if run.busy:                                             # a long step: it ends without us
                 run.state = "stopped"
+
+    def _serve(self) -> None:
+        """Answer what waits, where no thread of a run will do it. Holds the lock, so that none starts meanwhile."""
+        run = self.run
+        if not run.busy and run.thread.ident is not None:
+            run.thread.join(PATIENCE)                                # it may still be ending
+        if run.quiet:
+            run.watcher.serve()
+            release_threads()                                        # the caller's, as in Run.start
 
     def _keep_ghost(self) -> None:
         run = self.run
@@ -333,6 +402,26 @@ class Lab:
         """The run is over, and its thread does this last."""
         from sslab.lab.display import refresh
         refresh(self)
+
+
+def _kind(dataset) -> str:
+    return "images" if hasattr(dataset, "images") else "text"
+
+
+def _misfit(objective: str, takes: str, dataset: str, kind: str) -> str:
+    those = ", ".join(datasets.names(offline=True, kind=takes))
+    return f"dataset: got {dataset!r}, which is {kind}; {objective} learns from {takes}, such as {those}"
+
+
+def _check_fit(objective, dataset, name: str) -> None:
+    """Refuse a dataset that the objective, or its encoder, cannot read."""
+    if (kind := _kind(dataset)) != objective.learns_from:
+        raise ValueError(_misfit(objective.title, objective.learns_from, name, kind))
+    for size in ("vocabulary", "context") if kind == "text" else ():
+        reads = getattr(objective.encoder, size, None)
+        if reads is not None and reads < getattr(dataset, size):
+            raise ValueError(f"objective: got {objective.title} whose encoder has {size} {reads:,}, "
+                             f"{name} takes {getattr(dataset, size):,} or more")
 
 
 def _duration(seconds: float) -> str:

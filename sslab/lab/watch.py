@@ -2,8 +2,10 @@
 
 The gauges read what the loss saw (`Loss.projection`, else the embedding) in the last training batches. The map and the
 online probe read `encoder(x)` of fixed images in eval mode. What an objective makes of pictures it shows itself.
+Of a language model the readings are shown in place of the map: what it says. Its map is drawn with each probe, and on demand.
 """
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,8 +17,9 @@ import torch
 from torch import Tensor
 
 from sslab import evaluation
-from sslab.datasets.base import as_floats
+from sslab.datasets.base import as_floats, inputs_of
 from sslab.lab.projection import SteadyPCA
+from sslab.lab.text import Question, Reader, Readings, bag_of_words, how_many
 from sslab.objectives import Objective
 
 SHOWN, TESTED = 600, 1000                                            # validation images: on the map, in the probe
@@ -24,6 +27,8 @@ EXAMPLES = 10                                                        # of them, 
 LABELS = 10                                                          # labelled images a class for the online probe
 ALONE = {"gauges": 0.005, "map": 0.01, "probe": 0.01, "examples": 0.005}     # shares of training time: nobody looks,
 WATCHED = {"gauges": 0.008, "map": 0.025, "probe": 0.012, "examples": 0.01}  # somebody does; the rest is the browser's
+ALONE_TEXT = {"gauges": 0.005, "probe": 0.02, "readings": 0.005}     # of texts: no map that moves, and dearer probes
+WATCHED_TEXT = {"gauges": 0.008, "probe": 0.025, "readings": 0.03}
 FASTEST = 0.1                                                        # seconds between two maps, at least
 CALM = 0.5                                                           # and between two rows of pictures: to be looked at
 SAMPLES = 4                                                          # for each feature, in the gauges: fewer tell no rank
@@ -92,39 +97,53 @@ class Watcher:
         dataset: validation images for the map and the probe's accuracy, training images for the probe's labels.
         seed: chooses the images.
         controls: a dict kept by the caller, so that the controls are measured once for a dataset and encoder.
+        question: what a person asks of a language model.
     """
 
-    def __init__(self, objective, dataset, seed: int = 0, controls: dict[str, float] | None = None) -> None:
+    def __init__(self, objective, dataset, seed: int = 0, controls: dict[str, float] | None = None,
+                 question: Question | None = None) -> None:
         self.objective, self.dataset, self.seed = objective, dataset, seed
         self.controls = {} if controls is None else controls
         self.gauges: Gauges | None = None
         self.picture: Picture | None = None
         self.examples: Examples | None = None
-        self.pictorial = getattr(type(objective), "pictures", Objective.pictures) is not Objective.pictures
+        self.textual = not hasattr(dataset.validation, "images")
+        self.pictorial = (not self.textual
+                          and getattr(type(objective), "pictures", Objective.pictures) is not Objective.pictures)
+        self.readings: Readings | None = None
+        self.reader = Reader(objective, dataset, seed, question) if self.textual else None
+        self.map_asked = False
         self.probe: float | None = None
         self.watched = False                                         # is a front end looking?
-        self.budgets = {name: Budget() for name in ALONE}
+        self.budgets = {name: Budget() for name in (ALONE_TEXT if self.textual else ALONE)}
         self._pca = SteadyPCA()
         self._seconds = self._last = self._examined = 0.0
         self._recent: deque[Tensor] = deque()                        # what the loss saw in the last steps
+        self._step, self._read, self._serving = 0, 0.0, threading.Lock()
         tested, taught = choose_images(dataset, seed)
+        if self.textual:
+            tested = tested[:how_many(dataset.context, SHOWN)]
         self.shown = tested[:SHOWN]                                  # indices into validation
         held, known = dataset.validation, dataset.train
-        self._examples = held.images[choose_examples(held.labels, tested)]             # [E, C, H, W]
-        self._images = torch.cat([held.images[tested], known.images[taught]])          # [T + L, C, H, W]
+        if self.pictorial:
+            self._examples = held.images[choose_examples(held.labels, tested)]         # [E, C, H, W]
+        self._images = torch.cat([inputs_of(held)[tested], inputs_of(known)[taught]])  # [T + L, C, H, W], or tokens
         self._tested, self._taught = held.labels[tested], known.labels[taught]         # [T], [L]
 
     def begin(self, stopped: Callable[[], bool]) -> None:
         """Before the first step: the controls, and what the untrained encoder's map looks like."""
         if not self.controls and len(self._taught):
             self._measure_controls(stopped)
-        if not stopped():
+        if not stopped() and self.textual:
+            self._read_texts(0)
+        elif not stopped():
             self._draw_map(0)
             self._show_examples(0)
 
     def look(self, step, row: dict[str, Any]) -> None:
         """After a step: read what is affordable, and write it into the step's row of the history."""
-        share = WATCHED if self.watched else ALONE
+        share = ((WATCHED_TEXT if self.watched else ALONE_TEXT) if self.textual else WATCHED if self.watched else ALONE)
+        self._step = row["step"]
         self._recent.append(step.embedding if step.projection is None else step.projection)
         while sum(map(len, self._recent)) - len(self._recent[0]) >= SAMPLES * self._recent[0].shape[1]:
             self._recent.popleft()                                   # a small batch alone cannot fill D directions
@@ -135,6 +154,8 @@ class Watcher:
             self._measure(step, "gauges", lambda: self._read_gauges(row))
         if len(self._taught) and self.budgets["probe"].affords(share["probe"]):
             self._measure(step, "probe", lambda: self._read_probe(row))
+        elif self.textual:
+            self._look_at_texts(step, row, share["readings"])
         elif self.budgets["map"].affords(share["map"]) and time.monotonic() - self._last > FASTEST:
             self._measure(step, "map", lambda: self._draw_map(row["step"]))
         if (self.pictorial and self.budgets["examples"].affords(share["examples"])
@@ -145,7 +166,29 @@ class Watcher:
         """After the last step: the readings that stay."""
         self._read_gauges(row)
         self._read_probe(row)
+        if self.textual:
+            self._read_texts(row["step"])
         self._show_examples(row["step"])
+
+    def serve(self) -> None:
+        """Do now what a person waits for: answer a question, draw a map on demand. While no step is running."""
+        with self._serving:
+            if self.reader is not None and self.reader.asked:
+                self._read_texts(self._step)
+            if self.map_asked:
+                self._draw_map(self._step)
+
+    def _look_at_texts(self, step, row: dict[str, Any], share: float) -> None:
+        """Readings as the budget pays for them, and soon where somebody waits for one."""
+        if self.map_asked:
+            self._draw_map(row["step"])
+        calm = time.monotonic() - self._read > CALM
+        if calm and (self.reader.asked or self.budgets["readings"].affords(share)):
+            self._measure(step, "readings", lambda: self._read_texts(row["step"]))
+
+    def _read_texts(self, step: int) -> None:
+        self.readings = self.reader.read(step)
+        self._read = time.monotonic()
 
     def _measure(self, step, name: str, read: Callable[[], None]) -> None:
         if step.loss.device.type == "cuda":                          # unfinished training is not watching
@@ -170,6 +213,7 @@ class Watcher:
 
     def _draw_map(self, step: int, x: Tensor | None = None) -> None:
         x = evaluation.features(self.objective.encoder, self._images[:len(self.shown)]) if x is None else x   # [N, D]
+        self.map_asked = False
         points, explained = self._pca(x)
         self.picture = Picture(step, points, explained, x)
         self._last = time.monotonic()
@@ -196,10 +240,15 @@ class Watcher:
 
     def _measure_controls(self, stopped: Callable[[], bool]) -> None:
         """The same few labels and the same images, without pretraining."""
-        measured = {"chance": 1 / self.dataset.num_classes,
-                    "raw pixels": self._accuracy(evaluation.raw_pixels(self._images))}
+        measured = {"chance": 1 / self.dataset.num_classes}
+        if self.textual:
+            seen = self._images[:0]                                  # texts have no batch statistics to calibrate
+            measured["bag of words"] = self._accuracy(bag_of_words(self._images, self.dataset.vocabulary))
+        else:
+            seen = self.dataset.train.images[:1024]
+            measured["raw pixels"] = self._accuracy(evaluation.raw_pixels(self._images))
         if not stopped():
-            untrained = evaluation.random_encoder(self.objective.encoder, self.dataset.train.images[:1024], self.seed)
+            untrained = evaluation.random_encoder(self.objective.encoder, seen, self.seed)
             self.controls.update(measured, **{"random encoder":
                                               self._accuracy(evaluation.features(untrained, self._images))})
 

@@ -71,6 +71,8 @@ class Objective(Adjustable, nn.Module):
 
     title = "Objective"
     learns_from = "images"                                           # or "text"
+    guesses: str | None = None                                       # of text, what logits(tokens) [B, T] -> [B, T, V]
+    #                                                                  scores: the "hidden" word there, or the "next" one
     needs_labels = False                                             # True: make_views gets (images, labels)
     views_per_image = 2                                              # for the rate in views/s
     augmented = True                                                 # False: trains on the pictures as they are
@@ -100,6 +102,13 @@ class Objective(Adjustable, nn.Module):
         """What a person would look at, row by row: name -> images [N, C, H, W] in [0, 1]. Empty: nothing to see.
 
         Called in eval mode without gradients, with some fixed images of the validation split.
+        """
+        return {}
+
+    def readings(self, dataset, generator: torch.Generator) -> dict[str, str]:
+        """What a person would read while it learns from text: name -> a text. Empty: nothing to read.
+
+        Called in eval mode without gradients. Where `guesses` is set the lab fills in and continues texts by itself.
         """
         return {}
 

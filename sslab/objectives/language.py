@@ -166,6 +166,8 @@ class MaskedLanguageModel(Language):
     The scores are computed where they count only: at a fixed number of places in a row, enough for the share in force.
     """
 
+    guesses = "hidden"
+
     mask_share = number(0.15, 0.02, 0.95, help="Share of the tokens that must be filled in. Few: little is learned from a "
                                                "step. Many: too little is left to go by.")
     replaced = number(0.8, 0.0, 1.0, help="Share of those that become [MASK]. [MASK] never comes in real texts.")
@@ -296,6 +298,7 @@ class GPT(Language):
     """Each token from those before it (Radford et al. 2018; the network is that of GPT-2, 2019, with rotary positions)."""
 
     title = "GPT"
+    guesses = "next"
     architecture: ClassVar[dict[str, Any]] = {"name": "transformer", "causal": True, "positions": "rotary"}
 
     causal = switch(True, help="Off: a token also sees those after it, and with them the answer. The loss falls to nearly 0, "

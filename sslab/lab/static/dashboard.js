@@ -23,8 +23,10 @@ const PAGE = `
   <p class="notice" role="alert" hidden></p>
   <main>
     <section class="knobs" aria-label="Knobs"></section>
+    <section class="readings" aria-label="What it says" hidden></section>
     <section class="map" aria-label="Map of the embeddings">
-      <div class="heading"><h4>Map of <span class="count"></span> validation images</h4>
+      <div class="heading"><h4>Map of <span class="count"></span> validation <span class="what">images</span></h4>
+        <button type="button" name="fold" class="small" aria-expanded="false" hidden>Show the map</button>
         <button type="button" name="umap" class="small">UMAP of this moment</button></div>
       <p class="caption"></p><div class="mapbox"></div></section>
     <section class="curves" aria-label="Curves"></section>
@@ -120,6 +122,9 @@ class View {
     this.$ = (selector) => root.querySelector(selector);
     this.map = new EmbeddingMap(this.$(".mapbox"), (text) => { this.$("[aria-live]").textContent = text; });
     this.pictures = new PictureRows(this.$(".pictures"));
+    this.readings = new ReadingCards(this.$(".readings"), this.id, (message) => this.say(message),
+                                     (text) => { this.$("[aria-live]").textContent = text; });
+    this.$("[name=fold]").onclick = () => this.fold(this.folded);
     this.makePlots();
     for (const name of ["start", "pause", "stop", "reset", "umap"]) {
       this.$(`button[name=${name}]`).onclick = (event) => this.press(name, event.currentTarget);
@@ -220,6 +225,7 @@ class View {
     this.map.forget();
     this.pictures.forget(content.pictorial);
     this.$("main").classList.toggle("pictorial", content.pictorial);
+    this.setKind(content);
     if (arrays.sprite) this.map.setSprite(arrays.sprite, content.sprite);
     this.$(".count").textContent = arrays.labels.length;
     for (const [name, options] of [["objective", content.objectives], ["dataset", content.datasets]]) {
@@ -234,6 +240,35 @@ class View {
     this.retheme();
   }
 
+  /** A lab of texts: what the model says in place of the map, which comes last, folded. */
+  setKind({ textual, texts, guesses, question }) {
+    this.readings.expect(textual, guesses, question);
+    if (texts || !textual) this.map.texts = texts ?? null;
+    if (textual === this.textual) return;
+    this.textual = textual;
+    this.$("main").classList.toggle("textual", textual);
+    this.$(".what").textContent = textual ? "texts" : "images";
+    this.$("[name=fold]").hidden = !textual;
+    if (textual) {
+      this.$("main").append(this.$("section.map"));       // in the order of the page, for the keyboard too
+      this.plots.std.options.about = this.plots.std.options.about.replace("projections", "embeddings");
+      this.plots.rank.options.about = this.plots.rank.options.about.replace("projections", "embeddings");
+      this.plots.spectrum.options.about = this.plots.spectrum.options.about.replace("projections", "embeddings");
+      this.plots.loss.options.about = "What is minimised, in nats a token. Dashed: all tokens equally likely, and each as often as it comes.";
+    }
+    this.fold(false);
+  }
+
+  fold(open) {
+    this.folded = this.textual && !open;
+    const button = this.$("[name=fold]");
+    button.textContent = open ? "Hide the map" : "Show the map";
+    button.setAttribute("aria-expanded", String(!this.folded));
+    this.$("section.map").classList.toggle("folded", this.folded);
+    if (this.textual && open) this.say({ kind: "map" });
+    this.draw();
+  }
+
   setNews(content, arrays) {
     const width = this.columns.length;
     this.rows.length = content.from;
@@ -244,12 +279,13 @@ class View {
     if (content.gauges) { this.gauges = content.gauges; this.spectrum = arrays.spectrum; }
     if (arrays.points) {
       this.live = { ...content.map, points: arrays.points };
-      if (!this.umap?.points) this.map.move(arrays.points);
+      if (!this.umap?.points) this.map.move(arrays.points, this.folded);
     }
     if (content.examples) {
       this.pictures.show(content.examples, content.examples.rows.map((name, index) =>
         ({ name, bytes: arrays[`examples${index}`], shape: content.layout_of_buffer[`examples${index}`][1] })));
     }
+    if (content.readings) this.readings.show(content.readings, content.question);
     if (content.umap) this.setUmap(content.umap, arrays.umap);
     for (const [name, value] of Object.entries(content.values)) this.controls[name]?.follow(value);
     this.$(".sentence").textContent = content.status;
@@ -287,7 +323,7 @@ class View {
 
   caption() {
     const { umap, live } = this;
-    this.$(".caption").textContent = umap?.points ? `UMAP, step ${umap.step}: near neighbours stay near, distances between groups mean little`
+    this.$(".map .caption").textContent = umap?.points ? `UMAP, step ${umap.step}: near neighbours stay near, distances between groups mean little`
       : live ? `Two principal components, ${percent(live.explained)} of the variance, step ${live.step}` : "";
     this.map.canvas.setAttribute("aria-label", `Map of ${this.map.labels.length} embeddings in ${this.map.names?.length} classes. `
       + "Arrow keys go from point to point.");
@@ -412,6 +448,7 @@ class View {
     Object.values(plots).forEach((plot) => plot.draw(theme));
     this.listRuns(ghosts);
     this.pictures.draw();
+    this.readings.draw();
     this.map.draw(performance.now());
   }
 

@@ -63,6 +63,7 @@ class EmbeddingMap {
     this.tip = parent.querySelector(".tip");
     this.empty = parent.querySelector(".empty");
     this.legend = parent.querySelector(".legend");
+    this.texts = null;                                    // of what there is no picture: the text under the pointer
     this.points = this.target = this.source = null;
     this.labels = [];
     this.only = null;
@@ -206,7 +207,8 @@ class EmbeddingMap {
   }
 
   describe(i) {
-    return this.labels[i] < 0 ? "no label" : this.names[this.labels[i]];
+    const name = this.labels[i] < 0 ? "no label" : this.names[this.labels[i]];
+    return this.texts ? `${name}: ${this.texts[i]}` : name;
   }
 
   pick(i) {
@@ -217,7 +219,9 @@ class EmbeddingMap {
   }
 
   showTip(x, y, width, height) {
-    const c = this.tip.querySelector("canvas").getContext("2d");
+    this.tip.classList.toggle("text", this.texts !== null);
+    if (this.texts) this.tip.querySelector("span").textContent = this.describe(this.pointed);
+    const c = this.tip.querySelector("canvas").getContext("2d"), wide = this.texts ? 230 : 98;
     if (this.sprite && this.tippedFor !== this.pointed) {
       c.imageSmoothingEnabled = false;
       c.clearRect(0, 0, 84, 84);
@@ -226,7 +230,7 @@ class EmbeddingMap {
       this.tip.querySelector("span").textContent = this.describe(this.pointed);
       this.tippedFor = this.pointed;
     }
-    this.tip.style.left = `${Math.min(Math.max(0, x > width / 2 ? x - 114 : x + 16), width - 98)}px`;
+    this.tip.style.left = `${Math.min(Math.max(0, x > width / 2 ? x - wide - 16 : x + 16), width - wide)}px`;
     this.tip.style.top = `${Math.min(Math.max(0, y - 50), height - 118)}px`;
   }
 }
