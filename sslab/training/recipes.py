@@ -15,11 +15,12 @@ SETTINGS = {
     "jigsaw": {"steps": 600}, "colourisation": {"steps": 450},       # as in the trials
     "mae": {"learning_rate": 4e-3, "weight_decay": 0.05},
     "ijepa": {"learning_rate": 2e-3, "weight_decay": 0.05, "steps": 600},            # its teacher sees whole pictures
-    # Texts: a first guess, 4,096 tokens a step where glosses have 32 and passages 128. RoBERTa takes larger batches.
-    "bert": {"learning_rate": 2e-3, "weight_decay": 0.05, "batch_size": 128, "steps": 600},
-    "roberta": {"learning_rate": 3e-3, "weight_decay": 0.05, "batch_size": 256, "steps": 300},
-    "gpt": {"learning_rate": 3e-3, "weight_decay": 0.1, "batch_size": 32, "steps": 500},
+    # Texts, so many tokens a step: a first guess. RoBERTa takes larger batches.
+    "bert": {"learning_rate": 2e-3, "weight_decay": 0.05, "tokens": 4096, "steps": 600},
+    "roberta": {"learning_rate": 3e-3, "weight_decay": 0.05, "tokens": 8192, "steps": 300},
+    "gpt": {"learning_rate": 3e-3, "weight_decay": 0.1, "tokens": 4096, "steps": 500},
 }
+ROW = {"wordnet": 32}                                                # tokens in a row of text, where it is not 128
 
 
 def recipe(objective: str, dataset: str, images: int | None = None, share: float = 1.0) -> dict:
@@ -35,6 +36,8 @@ def recipe(objective: str, dataset: str, images: int | None = None, share: float
     if not share > 0:
         raise ValueError(f"share: got {share}, takes a number above 0")
     settings = {"steps": STEPS, "batch_size": BATCH, "learning_rate": 8e-3, "weight_decay": 0.3, **SETTINGS.get(objective, {})}
+    if tokens := settings.pop("tokens", None):
+        settings["batch_size"] = tokens // ROW.get(dataset, 128)
     batch = by_mode(settings["batch_size"], settings["batch_size"], 512)
     steps = max(3, round(share * by_mode(6, settings["steps"], 8000)))
     return {**settings, "steps": steps, "batch_size": min(batch, images) if images else batch}
