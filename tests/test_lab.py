@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from sslab.datasets import Card, Dataset
-from sslab.lab.bridge import ANSWER, FASTEST, LARGEST, Bridge, Gate, as_bytes, pack, table
+from sslab.lab.bridge import ANSWER, FASTEST, LARGEST, QUICK, TRUSTED, Bridge, Gate, as_bytes, pack, table
 from sslab.lab.projection import SteadyPCA, align
 from sslab.lab.session import GHOSTS, Lab
 from sslab.lab.watch import EXAMPLES, Budget, Watcher, as_pictures, choose_examples, choose_images
@@ -540,6 +540,25 @@ def test_a_slow_view_does_not_hold_up_the_other():
             frames += 1
             gate.answered("fast", gate.next())
     assert frames > 80
+
+
+@pytest.mark.parametrize("cost, answers", [(0.01, TRUSTED), (2 * QUICK, 1)])
+def test_a_quick_view_answers_every_few_frames_and_a_slow_one_each(cost, answers):
+    now = [0.0]
+    gate = Gate(lambda: now[0])
+    gate.answered("a", 0, cost)
+    for number in range(1, 4 * TRUSTED + 1):
+        now[0] += 2 * ANSWER
+        assert gate.is_open() and gate.next() == number
+        assert (gate.asked == number) == (number % answers == 0)
+        if gate.asked == number:
+            now[0] += 0.9 * ANSWER
+            assert not gate.is_open(urgent=True), "what was asked is waited for"
+            gate.answered("a", number, cost)
+    gate.next()
+    gate.asked = gate.sent                                           # one that is asked and never answers
+    now[0] += 2 * ANSWER
+    assert gate.next() and not gate.views
 
 
 def test_errors_go_back_as_notices():

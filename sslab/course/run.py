@@ -42,7 +42,7 @@ class Report:
 
 
 def execute(lesson: Source, edition: str = "solutions", ledger: Ledger | None = None,
-            cwd: Path | None = None) -> Report:
+            cwd: Path | None = None, brief: bool = False) -> Report:
     """Run one edition in the mode in force, in a fresh kernel.
 
     The edition is built from the source, so that a lesson runs before its numbers are there. Guesses are not
@@ -53,11 +53,15 @@ def execute(lesson: Source, edition: str = "solutions", ledger: Ledger | None = 
         edition: "solutions" (every exercise's check must pass) or "student" (must only run through).
         ledger: for the numbers in the prose.
         cwd: where the kernel works; default the notebooks' folder.
+        brief: only imports, exercises and checks: what differs between the editions, and what that needs.
     """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     book = notebook(lesson, edition, ledger or Ledger(), draft=True)
+    if brief:
+        book.cells = [cell for cell in book.cells if {"exercise", "check"} & set(cell.metadata.get("tags", ()))
+                      or cell.cell_type == "code" and "import sslab\n" in cell.source]
     limits, report, started = LIMITS[mode()], Report(lesson.slug, edition, executed=book), {}
 
     def begin(cell, cell_index) -> None:

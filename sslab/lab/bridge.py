@@ -1,8 +1,9 @@
 """Between a lab and its front end: what is sent, how often, and what is done with what comes back.
 
-A frame is sent only after every open view has acknowledged the last one, or a second has passed, at most about
-twice a second, and less often where drawing takes a browser long: the view moves the map between two frames by itself.
-So a slow browser gets fewer frames, and training never waits for one. A view that says "hello" gets everything; after
+A frame is sent at most about twice a second, and less often where drawing takes a browser long: the view moves the map
+between two frames by itself. A view that draws quickly is asked for an answer with every fourth frame, since each answer
+makes JupyterLab repaint the kernel's busy sign; a slow one with every frame. The next frame waits for what was asked, a
+second at most. So a slow browser gets fewer frames, and training never waits for one. A view that says "hello" gets everything; after
 that, frames carry what is new. Every message is a little JSON and one buffer of numbers.
 """
 
@@ -23,6 +24,7 @@ from sslab.lab.text import lines
 FASTEST = 0.45                                                       # seconds between two frames, at least
 ANSWER = 1.0                                                         # seconds to wait for an acknowledgement
 SHARE = 0.025                                                        # of the browser's time that drawing frames may take
+QUICK, TRUSTED = 0.05, 4                                             # who draws in so many seconds answers every so many frames
 SILENT = 5                                                           # unanswered frames after which nobody is there
 TILE, ACROSS = 40, 25                                                # thumbnails: largest side, how many in a row
 LARGEST = 64                                                         # side of one of the objective's own pictures
@@ -36,21 +38,24 @@ class Gate:
         self._clock = clock
         self.views: dict[str, int] = {}                              # view -> last frame it acknowledged
         self.sent, self._when, self._unanswered = 0, -math.inf, 0
+        self.asked = 0                                               # the last frame that wants an answer
         self.cost = 0.0                                              # seconds a view takes to draw a frame
 
     def is_open(self, urgent: bool = False) -> bool:
         waited = self._clock() - self._when
         if not self.views and (self.sent == 0 or self._unanswered >= SILENT):
             return False
-        if self.views and all(seen >= self.sent for seen in self.views.values()):
+        if self.views and all(seen >= self.asked for seen in self.views.values()):
             return urgent or waited >= min(max(FASTEST, self.cost / SHARE), ANSWER)
         return waited >= ANSWER
 
     def next(self) -> int:
-        """The number of the frame that is sent now."""
-        self.views = {view: seen for view, seen in self.views.items() if seen >= self.sent}
+        """The number of the frame that is sent now; it wants an answer if it is `asked`."""
+        self.views = {view: seen for view, seen in self.views.items() if seen >= self.asked}
         self._unanswered = 0 if self.views else self._unanswered + 1
         self.sent, self._when = self.sent + 1, self._clock()
+        if not self.views or not 0 < self.cost <= QUICK or self.sent - self.asked >= TRUSTED:
+            self.asked = self.sent
         return self.sent
 
     def answered(self, view: str, number: int, cost: float = 0.0) -> None:
@@ -104,6 +109,7 @@ class Bridge:
         if full:
             self._everything(content, arrays, run)
         content.update(kind="state" if full else "frame", number=self.gate.next())
+        content["answer"] = self.gate.asked == content["number"]
         self._run, self._state, self._notice = run, run.state, ""
         content["layout_of_buffer"], buffer = pack(arrays)
         self.send(content, [buffer])

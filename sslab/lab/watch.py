@@ -20,6 +20,7 @@ from sslab import evaluation
 from sslab.datasets.base import as_floats, inputs_of
 from sslab.lab.projection import SteadyPCA
 from sslab.lab.text import Question, Reader, Readings, bag_of_words, how_many
+from sslab.modes import by_mode
 from sslab.objectives import Objective
 
 SHOWN, TESTED = 600, 1000                                            # validation images: on the map, in the probe
@@ -256,7 +257,7 @@ class Watcher:
 def choose_images(dataset, seed: int) -> tuple[Tensor, Tensor]:
     """Fixed images: indices into validation to look at, and into train, LABELS a class, to learn the probe from."""
     generator = torch.Generator().manual_seed(seed)
-    tested = torch.randperm(len(dataset.validation), generator=generator)[:TESTED]
+    tested = torch.randperm(len(dataset.validation), generator=generator)[:by_mode(250, TESTED)]
     labels = dataset.train.labels
     order = torch.randperm(len(labels), generator=generator)
     taught = [order[labels[order] == label][:LABELS] for label in range(dataset.num_classes)]

@@ -1,5 +1,5 @@
-// The dashboard of a lab. The kernel sends "state" (everything) and "frame" (what is new); we answer each with "ack"
-// once it is drawn, and send what a person does. No network, no library, no build step.
+// The dashboard of a lab. The kernel sends "state" (everything) and "frame" (what is new); we answer those that
+// ask for it with "ack" once they are drawn, and send what a person does. No network, no library, no build step.
 
 const SEND_EVERY = 100;                                   // ms between two values of a slider that is being moved
 const TWEEN_EVERY = 210;                                  // ms between two pictures of a moving map, at least
@@ -190,6 +190,7 @@ class View {
     if (content.from > this.rows.length) { this.hello(); return; }
     this.setNews(content, arrays);
     this.news = content.number;
+    if (content.answer) this.owed = content.number;
     if (!this.ticking && !document.hidden) this.tick();
   }
 
@@ -206,7 +207,10 @@ class View {
       setTimeout(() => {                                  // now the page is painted
         this.cost = 0.8 * this.cost + 0.2 * (performance.now() - start);
         if (news) this.answered += 1;
-        if (news && this.active) this.say({ kind: "ack", number: news, cost: this.cost / 1000 });
+        if (news && this.owed && this.active) {
+          this.say({ kind: "ack", number: this.owed, cost: this.cost / 1000 });
+          this.owed = null;
+        }
         this.ticking = this.active && (this.map.moving || this.news !== null);
         if (this.ticking) this.tween = setTimeout(() => this.tick(), Math.max(TWEEN_EVERY, this.cost / SHARE));
       });
