@@ -5,21 +5,19 @@ never raises in a notebook; under SSLAB_CHECKS=strict (tests, nbgrader) it does.
 .misconception and .hint.
 """
 
+from sslab.lab.checks.autoregressive import (
+    bits_per_character,
+    causal_mask,
+    causal_weights,
+    next_token,
+    sample,
+)
 from sslab.lab.checks.clustering import sinkhorn
 from sslab.lab.checks.contrastive import cosine_similarity_matrix, nt_xent, positive_index, push_weights
 from sslab.lab.checks.decorrelation import barlow_twins, cross_correlation, vicreg_covariance, vicreg_variance
 from sslab.lab.checks.distillation import center_update, dino, negative_cosine
 from sslab.lab.checks.factors import allowed, angular_distance, equal_classes, moved
-from sslab.lab.checks.language import (
-    bits_per_character,
-    causal_mask,
-    causal_weights,
-    hide_tokens,
-    masked_tokens,
-    next_token,
-    sample,
-    unigram,
-)
+from sslab.lab.checks.language import hide_tokens, masked_tokens, unigram
 from sslab.lab.checks.masked import ijepa, masked_patches, patchify, random_mask, unpatchify
 from sslab.lab.checks.measuring import effective_rank, feature_std, knn_predict, uniformity
 from sslab.lab.checks.momentum import enqueue, info_nce, momentum_update
