@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+PARTS = ("train", "validation", "test")
+
 
 def as_floats(images: Tensor) -> Tensor:
     """Bytes -> floats in [0, 1]; floats stay as they are."""
@@ -154,8 +156,7 @@ class Dataset:
 
 def split_by(parts: Tensor) -> dict[str, Tensor]:
     """`Dataset.splits` from a number for each image [N]: 0 train, 1 validation, 2 test."""
-    names = ("train", "validation", "test")
-    return {name: (parts == part).nonzero()[:, 0] for part, name in enumerate(names)}
+    return {name: (parts == part).nonzero()[:, 0] for part, name in enumerate(PARTS)}
 
 
 def split_in_order(*counts: int) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from sslab._names import choose
-from sslab.datasets.base import Card, split_by
+from sslab.datasets.base import PARTS, Card, split_by
 from sslab.datasets.bundled import checksums, data_folder, read
 from sslab.datasets.tokenizer import (
     CLS,
@@ -37,8 +37,6 @@ from sslab.datasets.tokenizer import (
     check_number,
     train_tokenizer,
 )
-
-PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,8 +13,14 @@ from sslab._names import choose
 
 PAD, UNK, CLS, SEP, MASK = range(5)                                # the same ids in every tokeniser
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+WORDS = MASK + 1                                                   # ids from here on are pieces of text
 TOKENIZERS = ("wordpiece", "bpe", "characters")
 _SPECIAL = re.compile("(" + "|".join(map(re.escape, SPECIALS)) + ")")
+
+
+def in_text(tokens: Tensor) -> Tensor:
+    """True for what stands in a text, and may be hidden: all tokens but [PAD], [CLS] and [SEP]. The shape stays."""
+    return (tokens != PAD) & (tokens != CLS) & (tokens != SEP)
 
 
 class Tokenizer:

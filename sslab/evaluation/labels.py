@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -113,6 +114,12 @@ def controls(encoder: nn.Module, dataset, labels_per_class: tuple[int, ...] = (1
     made = {"raw pixels": raw_pixels, "random encoder": random_encoder(encoder, inputs_of(dataset.train), seed)}
     return {name: label_efficiency(what, dataset, labels_per_class, seeds, name, penalties)
             for name, what in made.items()}
+
+
+def as_dataset(dataset, features: dict[str, Tensor]) -> SimpleNamespace:
+    """Features [n, D] by part, such as "train", in place of a dataset's pictures or tokens: for `label_efficiency` and its like."""
+    parts = {name: SimpleNamespace(inputs=x, labels=getattr(dataset, name).labels) for name, x in features.items()}
+    return SimpleNamespace(**parts, num_classes=dataset.num_classes)
 
 
 def _some(split) -> tuple[Tensor, Tensor]:

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslab._names import choose
-from sslab.datasets.tokenizer import CLS, MASK, PAD, SEP, UNK
+from sslab.datasets.base import PARTS
+from sslab.datasets.tokenizer import CLS, MASK, PAD, SEP, UNK, in_text
 from sslab.objectives.base import evaluating
 
-PARTS = ("train", "validation", "test")
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")                        # letters and digits, apostrophes inside
 MASK_TEXT = "[MASK]"
 UNKNOWN = "\ufffd"                                                   # a character that the tokeniser does not have
@@ -122,8 +122,7 @@ def _steps(gpt, window, length, temperature, top_k, top_p, generator, cache) -> 
     kept, new = None, window
     for _ in range(length):
         if cache and kept is None:
-            kept = getattr(gpt.encoder, "new_cache", None) or gpt.encoder.net.new_cache
-            kept = kept()
+            kept = gpt.encoder.new_cache()
         logits = _last_logits(gpt, new if cache else window, kept)               # [B, V]
         share = next_probabilities(logits, temperature, top_k, top_p)
         reach = share.cumsum(dim=-1)                                             # [B, V]
@@ -468,7 +467,7 @@ def _pieces(dataset, texts: list[str]) -> list[list[int]]:
 
 def _text(dataset, tokens: Tensor) -> str:
     """What tokens stand for, special ones left out; what the tokeniser could not write counts as one character."""
-    plain = tokens[(tokens != PAD) & (tokens != CLS) & (tokens != SEP)]
+    plain = tokens[in_text(tokens)]
     return dataset.decode(plain).replace("[UNK]", UNKNOWN) if len(plain) else ""
 
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sslab._names import choose
-from sslab.evaluation.labels import FIXED_PENALTY, Efficiency, draw_labels, label_efficiency
-from sslab.evaluation.language import PARTS, _part
+from sslab.datasets.base import PARTS
+from sslab.evaluation.labels import FIXED_PENALTY, Efficiency, as_dataset, draw_labels, label_efficiency
+from sslab.evaluation.language import _part
 from sslab.evaluation.probe import PENALTIES
 from sslab.modes import by_mode
 
@@ -147,7 +147,7 @@ def lsa_efficiency(dataset, labels_per_class: tuple[int, ...] = BUDGETS, seeds: 
     z = lsa(features, tried[-1])
     result = Efficiency("TF-IDF + LSA")
     for budget in labels_per_class:
-        data = {k: _as_dataset(dataset, z, k) for k in tried}
+        data = {k: as_dataset(dataset, {part: x[:, :k].contiguous() for part, x in z.items()}) for k in tried}
         trial = {k: label_efficiency(_same, data[k], (budget,), seeds, "", (FIXED_PENALTY,), "validation").mean(budget)
                  for k in tried}
         best = label_efficiency(_same, data[max(tried, key=trial.get)], (budget,), seeds, "", penalties, on)
@@ -157,15 +157,6 @@ def lsa_efficiency(dataset, labels_per_class: tuple[int, ...] = BUDGETS, seeds: 
 
 def _same(x: Tensor) -> Tensor:
     return x
-
-
-def _as_dataset(dataset, z: dict[str, Tensor], components: int) -> SimpleNamespace:
-    """Splits that hold features [n, components] where others hold pictures or tokens."""
-    parts = {}
-    for part, features in z.items():
-        x = features[:, :components].contiguous()
-        parts[part] = SimpleNamespace(images=x, inputs=x, labels=getattr(dataset, part).labels)
-    return SimpleNamespace(**parts, num_classes=dataset.num_classes)
 
 
 def word_controls(dataset, labels_per_class: tuple[int, ...] = BUDGETS, seeds: int = 10,

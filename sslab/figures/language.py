@@ -8,7 +8,7 @@ import torch
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from sslab.datasets.tokenizer import CLS, MASK, PAD, SEP, SPECIALS
+from sslab.datasets.tokenizer import MASK, PAD, SPECIALS, in_text
 from sslab.figures.style import COLOURS, ROLES, new_figure
 
 TYPE, SMALL = 9, 7.5                                                 # of words that stand in rows, in points
@@ -257,8 +257,8 @@ def masks(pieces: Sequence[str], tokens: Tensor, seen: dict[str, Tensor], chosen
     _row(axis, 0, starts, wide, [(names[int(tokens[t])], None, "black") for t in columns], "text")
     y = 1.6
     for title, rows in seen.items():
-        asked = int((chosen[title].any(dim=0) & _words(tokens)).sum())
-        axis.text(0, y + 0.4, f"{title}: {asked} of {int(_words(tokens).sum())} tokens are asked for in {len(rows)} epochs",
+        asked = int((chosen[title].any(dim=0) & in_text(tokens)).sum())
+        axis.text(0, y + 0.4, f"{title}: {asked} of {int(in_text(tokens).sum())} tokens are asked for in {len(rows)} epochs",
                   va="center", fontsize=TYPE, fontweight="bold", **PLAIN)
         for epoch, row in enumerate(rows):
             y += 1
@@ -377,11 +377,6 @@ def _begins(pieces: Sequence[str], tokens: Sequence[int]) -> list[bool]:
     if any(piece.startswith(" ") and len(piece) > 1 for piece in plain):             # BPE
         return [pieces[token].startswith(" ") or pieces[token] in SPECIALS for token in tokens]
     return [max(map(len, plain), default=0) > 1] * len(tokens)                       # words; or characters, with their spaces
-
-
-def _words(tokens: Tensor) -> Tensor:
-    """True for what may be asked for."""
-    return (tokens != PAD) & (tokens != CLS) & (tokens != SEP)
 
 
 def _percent(p: float) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sslab import evaluation
-from sslab.datasets.tokenizer import CLS, PAD, SEP, UNK
+from sslab.datasets.tokenizer import CLS, PAD, SEP, UNK, in_text
 from sslab.evaluation.language import MASK_TEXT, WORD
 
 QUESTIONS = {"hidden": f"the cat sat on the {MASK_TEXT}", "next": "In the morning the"}
@@ -242,6 +242,6 @@ def bag_of_words(tokens: Tensor, vocabulary: int) -> Tensor:
     The root of the mean of its one-hot tokens, special ones left out: the root makes frequent words count for less.
     """
     tokens = tokens.long()
-    words = ((tokens != PAD) & (tokens != CLS) & (tokens != SEP)).float()            # [N, T]
+    words = in_text(tokens).float()                                  # [N, T]
     counts = torch.zeros(len(tokens), vocabulary).scatter_add_(1, tokens, words)     # [N, V]
     return (counts / words.sum(dim=1, keepdim=True).clamp(min=1)).sqrt()

@@ -8,14 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslab.datasets.tokenizer import CLS, MASK, PAD, SEP
+from sslab.datasets.tokenizer import CLS, MASK, PAD, SEP, WORDS, in_text
 from sslab.encoders.transformer import mean_over_tokens
 from sslab.knobs import Knob, choice, number, switch
 from sslab.objectives.base import Loss, Objective, full_precision
 from sslab.views import Augment
 
 LEFT_OUT = -100                                                      # a target that does not count
-WORDS = MASK + 1                                                     # ids below are special tokens
 SHORTEST = 8                                                         # context that the knob goes down to
 
 DYNAMIC = ("On: new masks in every epoch. Off: a text always gets the same mask, so that the network can learn the "
@@ -220,7 +219,7 @@ class MaskedLanguageModel(Language):
         one. Special tokens are left alone, but for [UNK].
         """
         u = self._uniform(tokens, generator)                         # [4, B, T]
-        words = _is_word(tokens)                                     # [B, T]
+        words = in_text(tokens)                                     # [B, T]
         many = words.sum(dim=1, keepdim=True) * self.mask_share + u[0, :, :1]
         many = many.floor().clamp(1, _most(tokens.shape[1], self.mask_share))        # [B, 1]
         rank = u[1].masked_fill(~words, 2.0).argsort(dim=1, stable=True).argsort(dim=1)
@@ -232,7 +231,7 @@ class MaskedLanguageModel(Language):
     def forward(self, views: tuple[Tensor, ...]) -> Loss:
         seen, tokens, chosen, *pair = views
         hidden = self.encoder.hidden(seen, causal=False, segments=pair[0] if pair else None)         # [B, T, D]
-        counted = chosen if self.loss_on == "masked" else _is_word(tokens)           # [B, T]
+        counted = chosen if self.loss_on == "masked" else in_text(tokens)           # [B, T]
         places = counted.int().argsort(dim=1, descending=True, stable=True)[:, : self._places(tokens, pair)]  # [B, K]
         logits = self.encoder.scores(hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[2])))    # [B, K, V]
         targets, counted, chosen = (each.gather(1, places) for each in (tokens, counted, chosen))            # [B, K]
@@ -322,11 +321,6 @@ class GPT(Language):
 
     def _causal(self) -> bool:
         return self.causal
-
-
-def _is_word(tokens: Tensor) -> Tensor:
-    """True for what may be hidden: all but [PAD], [CLS] and [SEP]."""
-    return (tokens != PAD) & (tokens != CLS) & (tokens != SEP)
 
 
 def _most(length: int, share: float) -> int:

@@ -43,18 +43,15 @@ def projections(objective, images):
 
 def board_row(encoder, data) -> dict:
     """What every method's row on a board has, on test images: the probe by labels a class, kNN, the rank of h."""
-    from types import SimpleNamespace
-
     from sslab import evaluation
+    from sslab.datasets.base import PARTS
+    from sslab.evaluation.labels import as_dataset
 
-    splits = {name: getattr(data, name) for name in ("train", "validation", "test")}
-    embedded = SimpleNamespace(num_classes=data.num_classes, **{                     # once, for the probe and the neighbours
-        name: SimpleNamespace(images=evaluation.features(encoder, split.images), labels=split.labels)
-        for name, split in splits.items()})
-    table = evaluation.label_efficiency(lambda features: features, embedded, BUDGETS, DRAWS, penalties=(0.1,))
-    near = evaluation.knn(embedded.train.images, embedded.train.labels, embedded.test.images)
-    return {**{str(budget): table.fixed[budget] for budget in BUDGETS}, "knn": float((near == embedded.test.labels).float().mean()),
-            "effective-rank-h": (float(evaluation.effective_rank(embedded.test.images)), "directions")}
+    h = {name: evaluation.features(encoder, getattr(data, name).images) for name in PARTS}      # once, for probe and neighbours
+    table = evaluation.label_efficiency(lambda features: features, as_dataset(data, h), BUDGETS, DRAWS, penalties=(0.1,))
+    near = evaluation.knn(h["train"], data.train.labels, h["test"])
+    return {**{str(budget): table.fixed[budget] for budget in BUDGETS}, "knn": float((near == data.test.labels).float().mean()),
+            "effective-rank-h": (float(evaluation.effective_rank(h["test"])), "directions")}
 
 
 def quick_probe(objective, dataset, per_class: int = 5, draws: int = 5) -> float:

@@ -2,10 +2,9 @@
 
 from sslab.course.claims import beats, define_claim, every
 from sslab.course.evidence import evidence
+from sslab.course.lessons.common import BUDGETS, DRAWS
 
-BUDGETS = (1, 5, 20, 100)
 DATASETS = ("digits", "fashion", "emoji")
-DRAWS = 10
 
 
 @evidence("00/probe/digits", seeds=range(5), version=2, unit="accuracy")

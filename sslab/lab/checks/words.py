@@ -6,10 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sslab.datasets.tokenizer import CLS, MASK, PAD, SEP
+from sslab.datasets.tokenizer import CLS, PAD, SEP, WORDS
 from sslab.lab.checks.engine import Misconception, generator, reaches
-
-WORDS = MASK + 1                                                     # ids from here on are words
 
 
 def cost_of_tokens(logits: Tensor, targets: Tensor, softmax: str, cost: str) -> Tensor:
