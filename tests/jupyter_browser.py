@@ -90,28 +90,31 @@ def run_cell(page, index: int, wait: float = 60) -> None:
         page.wait_for_timeout(700)
 
 
-def run_all(page, wait: float = 40) -> None:
-    """Run > Run All Cells; returns when the first of them is done."""
+def run_all(page, until: str, wait: float = 60) -> None:
+    """Run > Run All Cells; returns when `until` is in the page. What a kernel loses is sent again, twice."""
     from playwright.sync_api import Error
 
     def prompts() -> str:
         return "".join(page.locator(".jp-Notebook .jp-InputPrompt").all_inner_texts())
 
-    deadline = time.monotonic() + wait
-    for _ in range(60):
-        if re.search(r"\d", prompts()):
-            return
-        if time.monotonic() > deadline:                              # sent to a kernel that was not there: they wait for ever
+    for attempt in range(3):
+        deadline = time.monotonic() + wait
+        asked = False
+        while time.monotonic() < deadline:
+            if page.locator(until).count():
+                return
+            if not asked or not re.search(r"[\d*]", prompts()):      # a kernel that is not quite there drops it
+                _dismiss_dialog(page)
+                with contextlib.suppress(Error):                     # a dialog came in between
+                    page.locator(".lm-MenuBar-item", has_text="Run").click(timeout=3000)
+                    page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click(timeout=3000)
+                    asked = True
+            page.wait_for_timeout(1000)
+        if attempt < 2:                                              # sent to a kernel that was not there: they wait for ever
             page.reload()
             page.wait_for_function(KERNEL_IDLE, timeout=60_000)
-            deadline = time.monotonic() + wait
-        elif "*" not in prompts():                                   # a kernel that is not quite there drops it
-            _dismiss_dialog(page)
-            with contextlib.suppress(Error):                         # a dialog came in between
-                page.locator(".lm-MenuBar-item", has_text="Run").click(timeout=3000)
-                page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click(timeout=3000)
-        page.wait_for_timeout(1500)
-    raise TimeoutError("Run All Cells ran nothing")
+    raise TimeoutError(f"{until} did not appear; prompts: {prompts()!r}; outputs: "
+                       f"{page.locator('.jp-OutputArea-output').all_inner_texts()}")
 
 
 def _dismiss_dialog(page) -> None:

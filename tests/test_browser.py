@@ -41,9 +41,8 @@ def test_07_in_a_browser(browser, tmp_path):
         page = browser.new_page(viewport={"width": 1500, "height": 1000})
         page.on("pageerror", lambda error: problems.append(str(error)))
         open_notebook(page, address("07.ipynb"))
-        run_all(page)
         try:
-            page.wait_for_selector(".sslab-lab", timeout=60_000, state="attached")
+            run_all(page, until=".sslab-lab")
         finally:
             page.screenshot(path=ARTIFACTS / "07_running.png")
         lab = page.locator(".sslab-lab").first
