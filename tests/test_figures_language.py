@@ -236,6 +236,13 @@ def test_progress_rings_where_a_curve_stays_below_a_line():
     assert levels == [2.5, 5.5] and axis.get_ylabel() == "bits per character"
 
 
+def test_progress_of_what_rises():
+    axis = drawn(figures.progress({"model": ([1, 2, 3, 4], [0.1, 0.35, 0.25, 0.4])}, {"counting": 0.3, "chance": 0.05}, rising=True)).axes[0]
+    rings = [line for line in axis.lines if line.get_fillstyle() == "none" and len(line.get_xdata())]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in rings] == [(4, 0.4)]
+    assert "above a line" in axis.get_legend().get_texts()[-1].get_text()
+
+
 def test_progress_names_of_lines_keep_apart():
     axis = figures.progress({"a": ([1, 2], [3.0, 1.0])}, {"x": 2.0, "y": 2.01, "z": 2.0}, xlabel="seconds", logarithmic=True).axes[0]
     low, high = axis.get_ylim()

@@ -22,6 +22,7 @@ from sslab.evaluation.factors import (
     read_factors,
 )
 from sslab.evaluation.features import calibrate, evaluating, features, random_encoder, raw_pixels
+from sslab.evaluation.fine_tuning import fine_tune, fine_tuned
 from sslab.evaluation.from_scratch import accuracy, supervised, train_supervised
 from sslab.evaluation.generation import (
     PCA,
@@ -62,7 +63,7 @@ __all__ = [
     "FACTORS", "FIXED_PENALTY", "PCA", "Confidence", "Diagnosis", "Efficiency", "HiddenWord", "NGram", "Probe", "Scaling",
     "TextNGram", "TextScore", "WordCounts", "above_chance", "accuracy", "alignment", "alpha_req", "bits_per_character",
     "calibrate", "classifier", "confident_share", "controls", "count_words", "diagnose", "draw_labels", "effective_rank",
-    "equal_classes", "evaluating", "factor_chance", "factor_moves", "feature_std", "features", "fill_in", "fit_logistic",
+    "equal_classes", "evaluating", "factor_chance", "factor_moves", "feature_std", "features", "fill_in", "fine_tune", "fine_tuned", "fit_logistic",
     "fit_pca", "generate", "generate_steps", "hidden_words", "knn", "label_efficiency", "lidar", "linear_probe", "lsa",
     "lsa_efficiency", "masked_accuracy", "moved", "next_probabilities", "pca_gaussian_samples", "pca_reconstruct",
     "perplexity", "random_encoder", "rankme", "raw_pixels", "read_factors", "score_text", "singular_values", "supervised",

@@ -1,5 +1,8 @@
 """The control that hurts most: the same encoder, the same labels, the same views, trained from scratch."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import torch
 
 from sslab import encoders
@@ -29,7 +32,17 @@ def train_supervised(dataset, rows: torch.Tensor, encoder: str | encoders.Encode
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fresh = encoders.create(encoder, dataset) if isinstance(encoder, str) else encoder.fresh()
-        objective = Supervised(fresh, views, classes=dataset.num_classes)
+        objective = Supervised(fresh, views_of(dataset, views), classes=dataset.num_classes)
+    return train_on_rows(objective, dataset, rows, seed, batch_size, **options)
+
+
+def views_of(dataset, views: Augment | None) -> Augment | None:
+    """Texts have none."""
+    return views if inputs_of(dataset.train).ndim == 4 else Augment.named("none")
+
+
+def train_on_rows(objective: Supervised, dataset, rows: torch.Tensor, seed: int = 0, batch_size: int = 64, **options) -> Supervised:
+    """Train it on the training examples at `rows` [n] only; they are repeated until a batch is full."""
     for _ in train(objective, _Labelled(dataset, rows), batch_size=batch_size, seed=seed, **options):
         pass
     return objective
@@ -52,21 +65,36 @@ def supervised(dataset, labels_per_class: tuple[int, ...] = (1, 5, 20, 100), dra
     allows: this control is generous to itself. The draws of the search are not among those reported.
     """
     search = search or by_mode(({"learning_rate": 1e-3, "steps": 4},), SEARCH)
-    result = Efficiency("supervised")
+    fit = partial(train_supervised, dataset, encoder=encoder, views=views)
+    return best_of_search("supervised", fit, dataset, labels_per_class, draws, search, search_draws, seed)
+
+
+def best_of_search(name: str, fit: Callable[..., Supervised], dataset, labels_per_class: tuple[int, ...], draws: int,
+                   search: Sequence[dict], search_draws: int = 2, seed: int = 0) -> Efficiency:
+    """Networks trained on few labels, their settings chosen for each budget on validation: see `supervised`.
+
+    Args:
+        name: of the result.
+        fit: called with rows [n] of the training split, seed=... and the options of one entry of `search`.
+    """
+    result = Efficiency(name)
     for budget in labels_per_class:
-        best = search[0]
-        if len(search) > 1:
-            scores = {}
-            for number, options in enumerate(search):
-                tried = [train_supervised(dataset, draw_labels(dataset.train.labels, budget, 1000 + draw), encoder,
-                                          views, seed, **options) for draw in range(search_draws)]
-                scores[number] = sum(accuracy(objective, dataset.validation) for objective in tried)
-            best = search[max(scores, key=scores.get)]
-        result.fixed[budget] = [
-            accuracy(train_supervised(dataset, draw_labels(dataset.train.labels, budget, draw), encoder, views,
-                                      seed + draw, **best), dataset.test) for draw in range(draws)]
+        best = best_settings(fit, dataset, budget, search, search_draws, seed)
+        result.fixed[budget] = [accuracy(fit(draw_labels(dataset.train.labels, budget, draw), seed=seed + draw, **best), dataset.test)
+                                for draw in range(draws)]
         result.generous[budget] = result.fixed[budget]
     return result
+
+
+def best_settings(fit: Callable[..., Supervised], dataset, budget: int, search: Sequence[dict], draws: int = 2, seed: int = 0) -> dict:
+    """The entry of `search` that does best on validation, with draws of labels that are not among those reported."""
+    if len(search) == 1:
+        return search[0]
+    scores = {}
+    for number, options in enumerate(search):
+        tried = [fit(draw_labels(dataset.train.labels, budget, 1000 + draw), seed=seed, **options) for draw in range(draws)]
+        scores[number] = sum(accuracy(objective, dataset.validation) for objective in tried)
+    return search[max(scores, key=scores.get)]
 
 
 class _Labelled:

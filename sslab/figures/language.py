@@ -177,13 +177,15 @@ def sampling(logits: Tensor, temperatures: Sequence[float], pieces: Sequence[str
 
 
 def progress(curves: dict[str, tuple[Sequence[float], Sequence[float]]], lines: dict[str, float] | None = None,
-             ylabel: str = "bits per character", xlabel: str = "step", logarithmic: bool = False):
-    """Curves on their way down past the models they are compared with; a ring marks from where on one stays below a line.
+             ylabel: str = "bits per character", xlabel: str = "step", logarithmic: bool = False,
+             rising: bool = False):
+    """Curves on their way past the models they are compared with; a ring marks from where on one stays beyond a line.
 
     Args:
         curves: name -> (steps or seconds [n], values [n]).
         lines: name -> value: what counts only, chance.
         logarithmic: the axis of steps.
+        rising: more is better, as with accuracies; else less is, and the curves go down.
     Raises:
         ValueError: no curve, or one without points or with as many x as not y.
     """
@@ -199,8 +201,8 @@ def progress(curves: dict[str, tuple[Sequence[float], Sequence[float]]], lines: 
         axis.plot(x, y, color=colour, linewidth=1.8, marker="o" if len(x) < 40 else None, markersize=3,
                   linestyle="-" if number < len(COLOURS) else "--", label=f"{name}: {float(y[-1]):.2f} at the end")
         for level in lines.values():
-            above = [place for place, value in enumerate(y) if not value < level]
-            since = above[-1] + 1 if above else 0
+            short = [place for place, value in enumerate(y) if not (value > level if rising else value < level)]
+            since = short[-1] + 1 if short else 0
             if 0 < since < len(y):
                 axis.plot(x[since], y[since], "o", markersize=9, fillstyle="none", color=colour, markeredgewidth=1.5)
                 rings = True
@@ -217,8 +219,8 @@ def progress(curves: dict[str, tuple[Sequence[float], Sequence[float]]], lines: 
         axis.annotate(f"{name}: {level:.2f}", (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9,
                       color=ROLES.get(name, ("0.4",))[0], annotation_clip=False)
     if rings:
-        axis.plot([], [], "o", markersize=9, fillstyle="none", color="0.4", markeredgewidth=1.5, label="below a line from here on")
-    axis.legend(loc="upper right", facecolor="white", edgecolor="none", framealpha=0.9)
+        axis.plot([], [], "o", markersize=9, fillstyle="none", color="0.4", markeredgewidth=1.5, label=f"{'above' if rising else 'below'} a line from here on")
+    axis.legend(loc="lower right" if rising else "upper right", facecolor="white", edgecolor="none", framealpha=0.9)
     return figure
 
 
