@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sslab import encoders, objectives, training
 from sslab.datasets.tokenizer import CLS, MASK, PAD, SEP, UNK
+from sslab.encoders import transformer
 from sslab.objectives import masked_tokens, next_token
 from sslab.objectives.language import WORDS, _hashed, next_targets
 from sslab.testing import check_objective
@@ -147,7 +148,8 @@ class NoWaiting(TorchDispatchMode):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("continuous", [False, True])
-def test_no_step_waits_for_the_device(name, continuous):
+def test_no_step_waits_for_the_device(name, continuous, monkeypatch):
+    monkeypatch.setattr(transformer, "shapes_may_vary", lambda x: False)         # as on a GPU
     objective = make(name, continuous)
     batch = passages() if continuous else glosses()
     with NoWaiting():
@@ -155,6 +157,23 @@ def test_no_step_waits_for_the_device(name, continuous):
         loss.total.backward()
         with pytest.raises(AssertionError, match="_local_scalar_dense"):
             loss.total.item()
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta"])
+@pytest.mark.parametrize("continuous", [False, True])
+def test_a_step_is_the_same_where_shapes_may_not_vary(name, continuous, monkeypatch):
+    batch, results = passages(40) if continuous else glosses(40), []
+    for vary in (True, False):
+        monkeypatch.setattr(transformer, "shapes_may_vary", lambda x, vary=vary: vary)
+        objective = make(name, continuous).double()
+        loss = objective(objective.make_views(batch, seeded()))
+        loss.total.backward()
+        results.append((loss, {key: p.grad for key, p in objective.named_parameters() if p.grad is not None}))
+    (a, gradients), (b, others) = results
+    assert a.total.item() == pytest.approx(b.total.item(), abs=1e-10) and gradients.keys() == others.keys()
+    assert {key: float(t) for key, t in a.terms.items()} == pytest.approx({key: float(t) for key, t in b.terms.items()})
+    torch.testing.assert_close(a.embedding, b.embedding)
+    assert all(torch.allclose(gradients[key], others[key], atol=1e-10) for key in gradients)
 
 
 # ---- masks

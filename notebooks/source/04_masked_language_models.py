@@ -25,7 +25,7 @@ import torch
 import sslab
 from sslab import datasets, evaluation, figures, objectives
 from sslab.course import claim, record
-from sslab.course.lessons.nb04 import fewer_rows, nearest
+from sslab.course.lessons.nb04 import nearest
 from sslab.lab import Lab, check, predict, show_source
 
 # %% [markdown]

@@ -27,6 +27,11 @@ def mean_over_tokens(hidden: Tensor, tokens: Tensor) -> Tensor:
     return (hidden * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)
 
 
+def shapes_may_vary(x: Tensor) -> bool:
+    """Whether shapes may depend on data here: on a CPU that saves work, a GPU would have to wait until they are known."""
+    return x.device.type == "cpu"
+
+
 def rotary_angles(length: int, width: int) -> Tensor:
     """Angles [length, width / 2]: place t turns the i-th pair of a head's numbers by t * 10000^(-2i / width).
 
@@ -188,7 +193,7 @@ class Transformer(nn.Module):
         """
         causal = self.causal if causal is None else causal
         past = self._check(tokens, causal, segments, cache)
-        if self._worth_sorting(tokens, causal):
+        if self.padded and not causal and len(tokens) >= 4 * GROUPS and shapes_may_vary(tokens):
             return self._by_length(tokens, segments)
         return self._read(tokens, causal, segments, cache, past)
 
@@ -198,12 +203,8 @@ class Transformer(nn.Module):
             x = block(x, angles, mask, plain, None if cache is None else lambda k, v, i=index: cache.extend(i, k, v))
         return self.norm(x)
 
-    def _worth_sorting(self, tokens: Tensor, causal: bool) -> bool:
-        """On a CPU padding costs as much as words do; a GPU would have to wait for the lengths."""
-        return self.padded and not causal and len(tokens) >= 4 * GROUPS and tokens.device.type == "cpu"
-
     def _by_length(self, tokens: Tensor, segments: Tensor | None) -> Tensor:
-        """As `_read`, in groups of rows of like length, each cut to its longest; [PAD] gets zeros."""
+        """As `_read`, in groups of rows of like length, each cut to its longest: [PAD] costs as much as a word. It gets zeros."""
         lengths = (tokens != PAD).sum(dim=1)                         # [B]
         order = lengths.argsort(stable=True)
         read = []

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslab.datasets.tokenizer import CLS, MASK, PAD, SEP, WORDS, in_text
+from sslab.encoders import transformer
 from sslab.encoders.transformer import mean_over_tokens
 from sslab.knobs import Knob, choice, number, switch
 from sslab.objectives.base import Loss, Objective, full_precision
@@ -162,7 +163,7 @@ class Language(Objective):
 class MaskedLanguageModel(Language):
     """Some tokens of a text are hidden, and a network that sees both sides fills them in.
 
-    The scores are computed where they count only: at a fixed number of places in a row, enough for the share in force.
+    The scores are computed where they count only.
     """
 
     guesses = "hidden"
@@ -232,9 +233,7 @@ class MaskedLanguageModel(Language):
         seen, tokens, chosen, *pair = views
         hidden = self.encoder.hidden(seen, causal=False, segments=pair[0] if pair else None)         # [B, T, D]
         counted = chosen if self.loss_on == "masked" else in_text(tokens)           # [B, T]
-        places = counted.int().argsort(dim=1, descending=True, stable=True)[:, : self._places(tokens, pair)]  # [B, K]
-        logits = self.encoder.scores(hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[2])))    # [B, K, V]
-        targets, counted, chosen = (each.gather(1, places) for each in (tokens, counted, chosen))            # [B, K]
+        logits, targets, counted, chosen = self._answers(hidden, tokens, counted, chosen, self._places(tokens, pair))
         self._see(targets, counted)
         total = words = masked_tokens(logits, targets, counted)
         terms = _accuracies(logits, targets, chosen)
@@ -242,6 +241,19 @@ class MaskedLanguageModel(Language):
             follows = F.binary_cross_entropy_with_logits(self.follows(hidden[:, 0])[:, 0].float(), pair[1])
             total, terms = words + follows, {"masked tokens": words, "sentence pair": follows, **terms}
         return Loss(total, terms, mean_over_tokens(hidden, seen))
+
+    def _answers(self, hidden: Tensor, tokens: Tensor, counted: Tensor, chosen: Tensor, most: int) -> tuple[Tensor, ...]:
+        """Scores where they count, and what belongs to them: [B, K, V] and [B, K] three times, K = `most` places of each row.
+
+        Where shapes may vary, all places that count are one row, [1, M]: short texts have fewer of them than room.
+        """
+        if transformer.shapes_may_vary(hidden):
+            index = counted.flatten().nonzero()[:, 0]                # [M]
+            hidden = hidden.flatten(0, 1)[index][None]               # [1, M, D]
+            return self.encoder.scores(hidden), *(each.flatten()[index][None] for each in (tokens, counted, chosen))
+        places = counted.int().argsort(dim=1, descending=True, stable=True)[:, :most]                # [B, K]
+        logits = self.encoder.scores(hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[2])))
+        return logits, *(each.gather(1, places) for each in (tokens, counted, chosen))
 
     def reference_levels(self) -> dict[str, float]:
         """As for every language model; where there are sentence pairs, guessing costs log 2 more."""

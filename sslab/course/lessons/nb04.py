@@ -1,6 +1,6 @@
 """04_masked_language_models: hidden words against counting, BERT's recipe step by step, and few labelled definitions."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from sslab.course.claims import beats, define_claim, every
 from sslab.course.evidence import evidence
@@ -136,7 +136,7 @@ def _trained(how: str, data, encoder):
     return partial(evaluation.train_supervised, data, encoder=encoder)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _settings(how: str, budget: int) -> dict:
     from sslab.evaluation import fine_tuning
     from sslab.evaluation.from_scratch import best_settings
@@ -160,13 +160,12 @@ def classify(seed, how, budget):
 @evidence("04/frozen", seeds=range(DRAWS), version=1, unit="accuracy", encoder=("bert", "random-encoder"))
 def frozen(seed, encoder):
     """Linear probes on the same draws: the seed is the draw. The untrained transformer's weights are from seed 0."""
-    from sslab import evaluation
 
     table = _probes(encoder)
     return {str(budget): table.fixed[budget][seed] for budget in BUDGETS}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _probes(name: str):
     from sslab import evaluation
 
@@ -262,3 +261,38 @@ def neighbours(seed):
     features = evaluation.tf_idf(data)
     near = (features["test"] @ features["train"][rows.numpy()].T).argmax(axis=1)
     return {**found, "tf-idf": float((bank[near.A1 if hasattr(near, "A1") else near.flatten()] == truth).float().mean())}
+
+
+@define_claim("04/above-the-left-neighbour", "After a run that a class can repeat, BERT finds more hidden words among its first five than "
+              "a model that counts what follows the left neighbour, on every seed.",
+              evidence=["04/class/top-5", "04/counts/left-neighbour/top-5"],
+              without={"04/class/top-5": "04/counts/left-neighbour/top-5"})
+def _(r):
+    return every(r["04/class/top-5"], lambda share: share > r["04/counts/left-neighbour/top-5"].value)
+
+
+@define_claim("04/checkpoint-above-both", "The checkpoint finds more of them than a model that counts both neighbours.",
+              evidence=["04/pretrained/top-5", "04/counts/both-neighbours/top-5"],
+              without={"04/pretrained/top-5": "04/counts/both-neighbours/top-5"})
+def _(r):
+    return r["04/pretrained/top-5"].value > r["04/counts/both-neighbours/top-5"].value
+
+
+@define_claim("04/copying", "Where all tokens count, the loss is less than half of BERT's after as many steps, and fewer hidden words are found, "
+              "on every seed.",
+              evidence=["04/broken/all-tokens/loss", "04/broken/all-tokens/top-5", "04/broken/bert/loss", "04/broken/bert/top-5"],
+              without={"04/broken/all-tokens/loss": "04/broken/bert/loss", "04/broken/all-tokens/top-5": "04/broken/bert/top-5"})
+def _(r):
+    pairs = zip(r["04/broken/all-tokens/loss"].draws, r["04/broken/bert/loss"].draws, strict=False)
+    return (all(easy < 0.5 * hard for easy, hard in pairs)
+            and beats(r["04/broken/bert/top-5"], r["04/broken/all-tokens/top-5"]))
+
+
+@define_claim("04/fine-tuning-wins", "With 10 and with 50 labels a class the fine-tuned checkpoint is above TF-IDF, above TF-IDF with LSA, "
+              "and above the same network from scratch.",
+              evidence=[f"{path}/{b}" for b in (10, 50) for path in
+                        ("04/classify/fine-tuned", "04/classify/from-scratch", "04/words/tf-idf", "04/words/lsa")],
+              without={f"04/classify/fine-tuned/{b}": f"04/words/tf-idf/{b}" for b in (10, 50)})
+def _(r):
+    return all(beats(r[f"04/classify/fine-tuned/{b}"], r[f"{path}/{b}"]) for b in (10, 50)
+               for path in ("04/classify/from-scratch", "04/words/tf-idf", "04/words/lsa"))
