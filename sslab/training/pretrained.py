@@ -39,7 +39,7 @@ def pretrained(objective: str, dataset) -> nn.Module:
     from sslab.encoders import TextEncoder
 
     name = dataset if isinstance(dataset, str) else dataset.name
-    choose(f"{objective}, {name}", [", ".join(pair) for pair in pretrained_names()], "objective, dataset")
+    choose(f"{objective} on {name}", [" on ".join(pair) for pair in pretrained_names()], "objective, dataset")
     weights, origin = loads(bundled.read(file_name(objective, name)))
     if not isinstance(dataset, str) and (dataset.vocabulary, dataset.context) != (origin["encoder"]["vocabulary"], origin["encoder"]["context"]):
         raise ValueError(f"dataset: got {dataset.vocabulary:,} tokens in rows of {dataset.context}, takes {origin['encoder']['vocabulary']:,} "
