@@ -3,7 +3,7 @@
     python data/pretrain.py bert                # train, or go on from runs/pretrain/, and say what came out
     python data/pretrain.py bert --write        # ... and replace the file here, and its line in SHA256SUMS
 
-Each takes the better part of an hour on two CPU cores. Killed, it goes on from its last 200 steps.
+Each takes half an hour on a CPU core. Killed, it goes on from its last 200 steps; called again, it trains no more.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from rebuild import write
 import sslab
 from sslab import evaluation, objectives
 from sslab.course.evidence import where
+from sslab.training import checkpoint
 from sslab.training.pretrained import dumps, file_name
 
 SETTINGS = {
@@ -46,13 +47,13 @@ def train(name: str) -> bytes:
     for step in sslab.train(made, data, seed=0, precision="float32", checkpoint=part, checkpoint_every=200, resume=True, **run):
         done = step.index + 1
         if done % max(1, run["steps"] // READINGS) == 0 or done in (50, 100, 200):
-            for column, value in {"step": done, "seconds": round(step.seconds), "value": round(reading(made, data), 4)}.items():
+            for column, value in {"step": done, "seconds": round(checkpoint.read(part)[1]["seconds"]), "value": round(reading(made, data), 4)}.items():
                 curve[column].append(value)
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text(json.dumps(curve))
             print(done, f"{step.seconds:.0f} s", curve["value"][-1], flush=True)
     return dumps(made, {"objective": name, "dataset": data.name, "command": f"python data/pretrain.py {name} --write",
-                        "run": {**run, "seed": 0, "precision": "float32"}, "seconds": round(step.seconds),
+                        "run": {**run, "seed": 0, "precision": "float32"}, "seconds": round(checkpoint.read(part)[1]["seconds"]),
                         "threads": torch.get_num_threads(), "python": platform.python_version(), **where(),
                         "measure": "bits per character" if name == "gpt" else "share of hidden words among the first five",
                         "curve": curve})

@@ -1,5 +1,8 @@
 """Every notebook of the course: shape, editions, claims, and a run of both editions in smoke mode."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from sslab.course import claims, ledger, run, source
@@ -19,17 +22,36 @@ def test_editions_are_built_from_their_sources():
     assert build(check=True) == [], "run make notebooks"
 
 
+def run_in_smoke_mode(path, edition, folder):
+    edition, _, brief = edition.partition(", ")
+    return run.execute(source.read(path), edition, ledger.read(), cwd=folder, brief=bool(brief))
+
+
+@pytest.fixture(scope="module")
+def runs(request, tmp_path_factory):
+    """Every run that is asked for, two at a time: most of one is a single core's work. (path, edition) -> (report to come, folder)"""
+    asked = [item.callspec.params for item in request.session.items if item.originalname == "test_runs_in_smoke_mode"]
+    pool, found = ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)), {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSLAB_MODE", "smoke")
+        patch.setenv("OMP_NUM_THREADS", "1")
+        for each in asked:
+            folder = tmp_path_factory.mktemp("run")
+            found[each["path"], each["edition"]] = pool.submit(run_in_smoke_mode, **each, folder=folder), folder
+        yield found
+        pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("edition", ["solutions", "student, brief", pytest.param("student", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("path", SOURCES, ids=NAMES)
-def test_runs_in_smoke_mode(path, edition, monkeypatch, tmp_path):
+def test_runs_in_smoke_mode(path, edition, runs):
     """The whole notebook within 20 s; the solutions pass their own checks, and exercises that are not done raise nothing."""
-    monkeypatch.setenv("SSLAB_MODE", "smoke")
-    lesson, (edition, _, brief) = source.read(path), edition.partition(", ")
-    report = run.execute(lesson, edition, ledger.read(), cwd=tmp_path, brief=bool(brief))
+    report, folder = runs[path, edition]
+    report = report.result()
     if any("may take" in problem for problem in report.problems):
-        report = run.execute(lesson, edition, ledger.read(), cwd=tmp_path, brief=bool(brief))  # something else held the cores
+        report = run_in_smoke_mode(path, edition, folder)            # something else held the cores
     assert report.problems == [] and len(report.cells) > 4
-    assert not list(tmp_path.iterdir()), "a notebook leaves nothing behind"
+    assert not list(folder.iterdir()), "a notebook leaves nothing behind"
 
 
 @pytest.mark.parametrize("name", sorted(claims.defined()))

@@ -11,7 +11,7 @@ from sslab._names import choose
 from sslab.datasets.base import inputs_of
 from sslab.evaluation.features import features
 from sslab.evaluation.from_scratch import best_of_search, train_on_rows, views_of
-from sslab.evaluation.labels import FIXED_PENALTY, UNLABELLED, Efficiency
+from sslab.evaluation.labels import FIXED_PENALTY, Efficiency, some_inputs
 from sslab.evaluation.logistic import fit_logistic
 from sslab.evaluation.probe import Scaling
 from sslab.modes import by_mode
@@ -55,7 +55,7 @@ def fine_tune(encoder: nn.Module, dataset, rows: Tensor, views: Augment | None =
 def _begin_as_probe(objective: Supervised, dataset, rows: Tensor) -> None:
     """The head of a linear probe of the encoder on the same labels, at unit variance; the scaling goes into its weights."""
     inputs = inputs_of(dataset.train)
-    scaling = Scaling.of(features(objective.encoder, inputs[:UNLABELLED]))           # "global": one factor for all features
+    scaling = Scaling.of(features(objective.encoder, some_inputs(dataset.train)))           # "global": one factor for all features
     x, y = scaling(features(objective.encoder, inputs[rows])), dataset.train.labels[rows]
     weights, biases = fit_logistic(x, y, (FIXED_PENALTY,), dataset.num_classes)      # [1, D, C], [1, C]
     weight = weights[0] / scaling.scale                              # [D, C]
