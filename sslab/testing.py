@@ -12,8 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
+from torch import nn
 
 from sslab.datasets.base import as_fed, inputs_of
+from sslab.datasets.pairs import Pairs
 from sslab.datasets.tokenizer import CLS, MASK, PAD, SEP
 from sslab.objectives import Loss, Objective
 from sslab.training import train
@@ -22,23 +24,28 @@ BATCH, CLASSES = 16, 3
 
 
 def check_objective(make: Callable[[], Objective], channels: int = 1, size: int = 28, *, vocabulary: int | None = None,
-                    context: int = 16) -> list[str]:
+                    context: int = 16, pairs: bool = False) -> list[str]:
     """Hold an objective to every promise of the contract; the names of the promises kept, in order.
 
     Args:
         make: builds a new objective on an encoder for images [B, channels, size, size].
-        vocabulary: for text instead: how many tokens there are, 6 or more.
+        vocabulary: for text instead, and for pairs: how many tokens there are, 6 or more.
         context: length of the rows of text, 3 or more.
+        pairs: the objective learns from pictures with captions; its encoder sees the pictures.
     Raises:
         AssertionError: a promise is broken; the message names it.
-        ValueError: vocabulary or context is too small.
+        ValueError: vocabulary or context is too small, or pairs without a vocabulary.
     """
+    if pairs and vocabulary is None:
+        raise ValueError("vocabulary: got None, takes how many tokens the captions have")
     if vocabulary is None:
         data = _tiny_dataset(channels, size)
     elif vocabulary <= MASK + 1 or context < 3:
         raise ValueError(f"vocabulary, context: got {vocabulary}, {context}, takes {MASK + 2} or more, 3 or more")
     else:
-        data = _tiny_texts(vocabulary, context, getattr(make().encoder, "continuous", False))
+        data = _tiny_texts(vocabulary, context, not pairs and getattr(make().encoder, "continuous", False))
+        if pairs:
+            data = _tiny_pairs(_tiny_dataset(channels, size).train, data.train)
     kept = []
     for promise in (_shapes, _finite_at_the_ends_of_knobs, _gradient_reaches_the_encoder, _same_seed_same_views,
                     _knobs_take_effect_at_the_next_step, _order_of_the_batch_does_not_matter, _bf16_is_close,
@@ -67,6 +74,18 @@ def _tiny_texts(vocabulary: int, context: int, continuous: bool):
     return SimpleNamespace(train=SimpleNamespace(inputs=tokens.to(torch.int16), labels=torch.arange(4 * BATCH) % CLASSES))
 
 
+def _tiny_pairs(pictures, texts):
+    """Things with one or two drawings and one or two captions each."""
+    drawn = torch.ones(len(pictures.images), 2, dtype=torch.bool)
+    drawn[::3, 0] = drawn[1::3, 1] = False
+    tokens = texts.inputs[:, None].repeat(1, 2, 1)                   # [n, 2, T]
+    tokens[:, 1] = tokens[:, 1].roll(1, dims=0)
+    both = pictures.images[:, None].repeat(1, 2, 1, 1, 1)            # [n, 2, C, S, S]
+    both[:, 1] = 255 - both[:, 1]
+    inputs = Pairs(both, drawn, tokens, drawn.flip(1))
+    return SimpleNamespace(train=SimpleNamespace(inputs=inputs, labels=pictures.labels))
+
+
 def _batch(objective: Objective, data, rows=slice(0, BATCH)):
     inputs = as_fed(inputs_of(data.train)[rows])
     return (inputs, data.train.labels[rows]) if objective.needs_labels else inputs
@@ -82,7 +101,8 @@ def _shapes(make, data):
     assert loss.total.shape == () and loss.total.dtype == torch.float32, f"total: {loss.total}"
     assert all(term.shape == () for term in loss.terms.values()), "terms are scalars"
     assert loss.embedding.ndim == 2 and loss.embedding.shape[1] == objective.encoder.dim, "embedding is [B, D]"
-    assert loss.projection is None or len(loss.projection) == len(loss.embedding), "projection is [B, P]"
+    rows = 1 if loss.projection is None else len(loss.projection) / len(loss.embedding)
+    assert rows in ((1, 2) if objective.learns_from == "pairs" else (1,)), "projection is [B, P], of pairs [2B, P]"
     assert set(objective.values()) == set(objective.knobs), "every knob has a value"
     assert all(isinstance(level, float) for level in objective.reference_levels().values()), "levels are numbers"
 
@@ -101,6 +121,8 @@ def _gradient_reaches_the_encoder(make, data):
     objective = make()
     _loss(objective, data).total.backward()
     missing = [name for name, p in objective.encoder.named_parameters() if p.requires_grad and p.grad is None]
+    if isinstance(tower := getattr(objective, "text", None), nn.Module):
+        missing += [f"text.{name}" for name, p in tower.named_parameters() if p.requires_grad and p.grad is None]
     assert not missing, f"no gradient reaches {missing}"
 
 

@@ -438,7 +438,7 @@ def test_bag_of_words_is_a_count():
 def test_how_many_texts_are_looked_at():
     assert how_many(16, 600) == 600 and how_many(100_000, 600) == FEWEST and how_many(50, 600) == TOKENS // 50
     watcher = Watcher(make("roberta", glosses()), glosses())
-    assert len(watcher.shown) == 45 and watcher.textual
+    assert len(watcher.shown) == 45 and watcher.kind == "text"
 
 
 def test_ones_own_readings_are_shown_beside():
@@ -476,7 +476,7 @@ def test_readings_and_questions_travel():
     browser = Browser(lab)
     browser.say(kind="hello")
     state = browser.frames[0]
-    assert state["textual"] and state["guesses"] == "hidden" and not state["pictorial"] and "sprite" not in state
+    assert state["learns_from"] == "text" and state["asks"] == "hidden" and not state["pictorial"] and "sprite" not in state
     assert state["question"] == {"text": "the cat sat on the [MASK]", "temperature": 0.8} and "readings" not in state
     assert state["texts"] == [lab.dataset.decode(row) for row in lab.dataset.validation.tokens[lab.run.watcher.shown]]
     browser.say(kind="start")
@@ -545,7 +545,7 @@ def test_cards_escape_check_and_speak(browser):
     page = browser.new_page()
     page.set_content(PAGE.format(code=(STATIC / "readings.js").read_text("utf-8")))
     evil = "<img src=x onerror='window.hacked=1'>"
-    page.evaluate("(evil) => cards.expect(true, 'hidden', {text: 'a [MASK]', temperature: 0.8})", evil)
+    page.evaluate("(evil) => cards.expect('hidden', {text: 'a [MASK]', temperature: 0.8})", evil)
     box = page.get_by_label("A text of yours, with [MASK] for the word to guess")
     assert box.input_value() == "a [MASK]" and not page.get_by_label("Temperature").is_visible()
     box.fill("a mouse")
@@ -561,7 +561,7 @@ def test_cards_escape_check_and_speak(browser):
     assert page.locator("img").count() == 0 and not page.evaluate("window.hacked")
     assert page.locator(".cards").inner_text().count(evil) == 7 and page.locator("li.right").count() == 1
     assert page.evaluate("spoken") == [f"{evil} 25 %, mat < 0.1 %"]
-    page.evaluate("() => { cards.expect(true, 'next', {text: 'The', temperature: 0.8}); }")
+    page.evaluate("() => { cards.expect('next', {text: 'The', temperature: 0.8}); }")
     heat = page.get_by_label("Temperature")
     heat.fill("9")
     heat.press("Enter")

@@ -87,8 +87,9 @@ def make(name, encoder="conv", **options):
                              views=Augment(crop=0.5), **options)
 
 
-# Those that need other encoders or pictures keep the contract in test_masked, test_pretext and test_reconstruction.
-ELSEWHERE = {"autoencoder", "denoising", "vae", "rotation", "jigsaw", "colourisation", "mae", "ijepa", "bert", "roberta", "gpt"}
+# Those that need other encoders or data keep the contract in test_masked, test_pretext, test_reconstruction, test_pairs.
+ELSEWHERE = {"autoencoder", "denoising", "vae", "rotation", "jigsaw", "colourisation", "mae", "ijepa", "bert", "roberta", "gpt",
+             "clip", "siglip"}
 
 
 @pytest.mark.parametrize("name", sorted(set(objectives.names()) - ELSEWHERE))

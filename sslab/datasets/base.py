@@ -16,14 +16,16 @@ def as_floats(images: Tensor) -> Tensor:
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
-def inputs_of(part) -> Tensor:
-    """What a model is fed from a part of a dataset: its `inputs`, or its `images` where it has no `inputs`."""
+def inputs_of(part):
+    """What a model is fed from a part of a dataset: its `inputs` (a tensor, or `Pairs`), or its `images` if it has none."""
     inputs = getattr(part, "inputs", None)
     return part.images if inputs is None else inputs
 
 
-def as_fed(batch: Tensor) -> Tensor:
-    """A batch as a model takes it: images as they are, tokens as int64 (they are kept as int16, a quarter of that)."""
+def as_fed(batch):
+    """A batch as a model takes it: images and pairs as they are, tokens as int64 (they are kept as int16, a quarter of that)."""
+    if not isinstance(batch, Tensor):
+        return batch
     return batch if batch.dtype == torch.uint8 or batch.is_floating_point() else batch.long()
 
 
@@ -147,8 +149,8 @@ class Dataset:
         )
 
     def _samples(self, count: int = 10) -> Tensor:
-        """One image a class where there are classes, else the first ones of train: [count, C, H, W]."""
-        part = self.train
+        """One image a class where there are classes, else the first ones: [count, C, H, W], of train if it has any."""
+        part = self.train if len(self.splits["train"]) else self.test
         firsts = [(part.labels == label).nonzero()[:1, 0] for label in range(min(self.num_classes, count))]
         rest = torch.arange(min(count, len(part)))
         return part.images[torch.cat([*firsts, rest])[:count]]

@@ -1,4 +1,4 @@
-"""The data that comes with the lab: digits, fashion, emoji. Each file's sha256 is checked on reading.
+"""The data that comes with the lab: digits, fashion, emoji, clip art. Each file's sha256 is checked on reading.
 
 The checksums are data/SHA256SUMS. A check costs a few milliseconds, and a truncated, empty or altered file
 never becomes wrong pixels or wrong labels.
@@ -6,6 +6,7 @@ never becomes wrong pixels or wrong labels.
 
 import gzip
 import hashlib
+import html
 import io
 import json
 import os
@@ -187,3 +188,66 @@ def _emoji_parts(records: list[dict]) -> Tensor:
         parts[members[:test]] = 2
         parts[members[test:test + validation]] = 1
     return parts
+
+
+# ---- clip art
+
+CLIP_ART = ("animals", "buildings", "food", "plants", "tools", "transport", "signs")
+_FOLDERS = {"transportation": "transport"}                             # of the collection, where a class is called otherwise
+_LEFT_OUT = ("tools/weapons", "food/beverages/alcohol")                # folders
+_UNSUITABLE = (                                                        # single drawings of other folders, by their titles
+    "2 dead frogs", "Mermaid", "kallisti-grenade 1", "M1 Abrams main battle tank", "military airplane", "Cannabis Leaf",
+    "Human, humain, umano seduto", "Ragnetto incazzato", "nunchaku", "smoke", "Lattine di birra", "Bread and Wine",
+)  # fmt: skip
+CLIP_ARTS = 1_117                                                      # drawings in the sheet
+
+
+def openclipart_records() -> list[dict]:
+    """What is known of each drawing, in the order of `load("openclipart").images`.
+
+    Returns:
+        dicts with title, keywords, folder (such as "animals/birds") and class (one of CLIP_ART). Titles are what those
+        who drew it wrote, in several languages; some say nothing of what is seen.
+    """
+    return [record for _, record in _clip_art()]
+
+
+def _clip_art() -> list[tuple[int, dict]]:
+    """(place in the sheet, record) of each drawing that is kept."""
+    kept = []
+    for place, raw in enumerate(json.loads(read("openclipart_meta.json"))):
+        title = html.unescape(html.unescape(raw["title"]))
+        if raw["sub"] in _LEFT_OUT or title in _UNSUITABLE:
+            continue
+        sign = raw["sub"] == "transportation/aiga-symbols" or title in ("Road Signs", "SVG Road Signs")
+        label = "signs" if sign else _FOLDERS.get(raw["cat"], raw["cat"])
+        kept.append((place, {"title": title, "keywords": raw["kw"], "folder": raw["sub"], "class": label}))
+    return kept
+
+
+def openclipart() -> Dataset:
+    """Clip art, 32 x 32 in colour, for testing only: all of it is test, train and validation are empty.
+
+    Labelled by 7 classes: the collection's own folders, with pictograms and road signs a class of their own.
+
+    factors: "folder" (index into the sorted folders of `openclipart_records()`).
+    """
+    kept = _clip_art()
+    places, labels = torch.tensor([place for place, _ in kept]), torch.tensor([CLIP_ART.index(r["class"]) for _, r in kept])
+    folders = sorted({record["folder"] for _, record in kept})
+    return Dataset(
+        "openclipart", tiles(read("openclipart32.webp"), 32, CLIP_ARTS)[places], labels, CLIP_ART,
+        split_in_order(0, 0, len(kept)),
+        Card(
+            title="Clip art (Open Clip Art Library)",
+            origin="openclipart.org, contributed by many hands; those of Debian's openclipart-png that are marked PublicDomain.",
+            licence="public domain",
+            purpose="A test of classes named in words, on drawings that no training has seen.",
+            notes="There is nothing to train on: all of it is test. The classes are unequal: "
+                  f"{', '.join(f'{name} {count}' for name, count in zip(CLIP_ART, torch.bincount(labels).tolist()))}. "
+                  f"{CLIP_ARTS - len(kept)} of {CLIP_ARTS:,} drawings are left out as unsuitable for a classroom: weapons, "
+                  "alcohol, tobacco, drugs, nudity, death, one coarse title. The folders are those of the contributors, and "
+                  "some drawings lie in the wrong one.",
+        ),
+        {"folder": torch.tensor([folders.index(record["folder"]) for _, record in kept])},
+    )  # fmt: skip

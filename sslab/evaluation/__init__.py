@@ -56,16 +56,39 @@ from sslab.evaluation.language import (
 )
 from sslab.evaluation.logistic import fit_logistic
 from sslab.evaluation.ngrams import NGram, TextNGram, WordCounts, count_words
+from sslab.evaluation.pairs import (
+    CLIPART_PROMPTS,
+    EMOJI_PROMPTS,
+    CrossModal,
+    Gap,
+    Retrieval,
+    Transfer,
+    ZeroShot,
+    across_drawers,
+    centred_pixels,
+    class_embeddings,
+    classify,
+    compose,
+    cross_modal,
+    modality_gap,
+    nearest_name,
+    prompts,
+    retrieve,
+    zero_shot,
+)
 from sslab.evaluation.probe import Probe, Scaling, knn, linear_probe
 from sslab.evaluation.words import lsa, lsa_efficiency, tf_idf, tf_idf_efficiency, word_controls
 
 __all__ = [
-    "FACTORS", "FIXED_PENALTY", "PCA", "Confidence", "Diagnosis", "Efficiency", "HiddenWord", "NGram", "Probe", "Scaling",
-    "TextNGram", "TextScore", "WordCounts", "above_chance", "accuracy", "alignment", "alpha_req", "bits_per_character",
-    "calibrate", "classifier", "confident_share", "controls", "count_words", "diagnose", "draw_labels", "effective_rank",
-    "equal_classes", "evaluating", "factor_chance", "factor_moves", "feature_std", "features", "fill_in", "fine_tune", "fine_tuned", "fit_logistic",
-    "fit_pca", "generate", "generate_steps", "hidden_words", "knn", "label_efficiency", "lidar", "linear_probe", "lsa",
-    "lsa_efficiency", "masked_accuracy", "moved", "next_probabilities", "pca_gaussian_samples", "pca_reconstruct",
-    "perplexity", "random_encoder", "rankme", "raw_pixels", "read_factors", "score_text", "singular_values", "supervised",
-    "tf_idf", "tf_idf_efficiency", "train_supervised", "uniformity", "word_controls", "word_ranks",
+    "CLIPART_PROMPTS", "EMOJI_PROMPTS", "FACTORS", "FIXED_PENALTY", "PCA", "Confidence", "CrossModal", "Diagnosis",
+    "Efficiency", "Gap", "HiddenWord", "NGram", "Probe", "Retrieval", "Scaling", "TextNGram", "TextScore", "Transfer",
+    "WordCounts", "ZeroShot", "above_chance", "accuracy", "across_drawers", "alignment", "alpha_req",
+    "bits_per_character", "calibrate", "centred_pixels", "class_embeddings", "classifier", "classify", "compose",
+    "confident_share", "controls", "count_words", "cross_modal", "diagnose", "draw_labels", "effective_rank",
+    "equal_classes", "evaluating", "factor_chance", "factor_moves", "feature_std", "features", "fill_in", "fine_tune",
+    "fine_tuned", "fit_logistic", "fit_pca", "generate", "generate_steps", "hidden_words", "knn", "label_efficiency",
+    "lidar", "linear_probe", "lsa", "lsa_efficiency", "masked_accuracy", "modality_gap", "moved", "nearest_name",
+    "next_probabilities", "pca_gaussian_samples", "pca_reconstruct", "perplexity", "prompts", "random_encoder", "rankme",
+    "raw_pixels", "read_factors", "retrieve", "score_text", "singular_values", "supervised", "tf_idf",
+    "tf_idf_efficiency", "train_supervised", "uniformity", "word_controls", "word_ranks", "zero_shot",
 ]

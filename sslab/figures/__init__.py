@@ -23,6 +23,7 @@ from sslab.figures.family import (
                                   switched,
                                   teacher_memory,
 )
+from sslab.figures.image_text import modality_gap, pair_matrix, ranked, who_wins
 from sslab.figures.language import (
                                   attention_words,
                                   masks,
@@ -59,9 +60,9 @@ from sslab.figures.style import COLOURS, MARKERS, class_style
 
 __all__ = ["COLOURS", "MARKERS", "ablation", "answers", "attention_maps", "attention_words", "by_class", "choices",
            "class_style", "clusters", "codes", "confusion", "context_and_targets", "correlations", "crops",
-           "denoising_steps", "embedding_map", "factor_heat_maps", "filled_in", "gauges", "generated",
-           "interpolation", "label_efficiency", "latents_in_use", "leaderboard", "loss", "masks",
-           "masks_and_fillings", "neighbours", "next_words", "pairs", "palette", "patch_filters", "patches",
-           "progress", "reconstructions", "removals", "samples", "sampling", "settings", "similarity_matrix",
-           "spectrum", "switched", "teacher_memory", "temperature_weights", "tile", "traversal", "turns", "views",
+           "denoising_steps", "embedding_map", "factor_heat_maps", "filled_in", "gauges", "generated", "interpolation",
+           "label_efficiency", "latents_in_use", "leaderboard", "loss", "masks", "masks_and_fillings", "modality_gap",
+           "neighbours", "next_words", "pair_matrix", "pairs", "palette", "patch_filters", "patches", "progress",
+           "ranked", "reconstructions", "removals", "samples", "sampling", "settings", "similarity_matrix", "spectrum",
+           "switched", "teacher_memory", "temperature_weights", "tile", "traversal", "turns", "views", "who_wins",
            "word_bars"]

@@ -19,7 +19,8 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from sslab.lab.text import lines
+from sslab.datasets.base import as_floats
+from sslab.lab.watch import asks
 
 FASTEST = 0.45                                                       # seconds between two frames, at least
 ANSWER = 1.0                                                         # seconds to wait for an acknowledgement
@@ -139,7 +140,10 @@ class Bridge:
         if watcher.readings is not self._readings:
             self._readings = readings = watcher.readings
             content["readings"] = {"step": readings.step, "rows": [
-                {"name": name, **asdict(reading)} for name, reading in readings.rows.items()]}
+                {"name": name, **{key: value for key, value in vars(reading).items() if key != "images"}}
+                for name, reading in readings.rows.items()]}
+            arrays |= {f"found{index}": as_bytes(as_floats(reading.images)) for index, reading in
+                       enumerate(readings.rows.values()) if getattr(reading, "found", ())}
         if lab.layout is not self._layout:
             self._layout = layout = lab.layout
             content["umap"] = {"progress": layout.progress, "step": layout.step, "error": layout.error}
@@ -159,18 +163,19 @@ class Bridge:
                    for knob in run.objective.knobs.values()],
             ghosts=[{name: ghost[name] for name in ("title", "dataset", "changed")} for ghost in lab.ghosts])
         question = lab.question
-        content.update(textual=run.watcher.textual, guesses=run.objective.guesses, question=question and asdict(question))
-        arrays["labels"] = data.validation.labels[run.watcher.shown].numpy().astype(np.int32)
+        content.update(learns_from=run.watcher.kind, asks=asks(run.objective), question=question and asdict(question))
+        arrays["labels"] = run.watcher.labels.numpy().astype(np.int32)
         for index, ghost in enumerate(lab.ghosts):
             arrays[f"ghost{index}"] = table(ghost["history"], ())
             if ghost["spectrum"] is not None:
                 arrays[f"ghost_spectrum{index}"] = ghost["spectrum"].numpy()
         if self._dataset is not data:
             self._dataset = data
-            if run.watcher.textual:
-                content["texts"] = lines(data, data.validation.tokens[run.watcher.shown])
+            if (texts := run.watcher.texts()) is not None:
+                content["texts"] = texts
+            if run.watcher.kind == "text":
                 return
-            sheet, tile = thumbnails(data.validation.images[run.watcher.shown])
+            sheet, tile = thumbnails(run.watcher.inputs)
             content["sprite"] = {"tile": tile, "across": ACROSS}
             arrays["sprite"] = np.frombuffer(sheet, dtype=np.uint8)
 

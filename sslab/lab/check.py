@@ -21,6 +21,7 @@ from sslab.lab.checks.language import hide_tokens, masked_tokens, unigram
 from sslab.lab.checks.masked import ijepa, masked_patches, patchify, random_mask, unpatchify
 from sslab.lab.checks.measuring import effective_rank, feature_std, knn_predict, uniformity
 from sslab.lab.checks.momentum import enqueue, info_nce, momentum_update
+from sslab.lab.checks.pairs import clip, recall_at, siglip, zero_shot
 from sslab.lab.checks.pretext import annealed_mean, colour_weights, neighbour_index, rotation_task
 from sslab.lab.checks.prototypes import prototypes_used, swapped_prediction
 from sslab.lab.checks.reconstruction import (
@@ -32,10 +33,10 @@ from sslab.lab.checks.reconstruction import (
 )
 
 __all__ = ["allowed", "angular_distance", "annealed_mean", "barlow_twins", "bits_per_character", "causal_mask",
-           "causal_weights", "center_update", "colour_weights", "cosine_similarity_matrix", "cross_correlation",
-           "dino", "effective_rank", "elbo", "enqueue", "equal_classes", "feature_std", "hide_tokens", "ijepa",
-           "info_nce", "kl_divergence", "knn_predict", "make_denoising_pair", "masked_patches", "masked_tokens",
-           "momentum_update", "moved", "negative_cosine", "neighbour_index", "next_token", "nt_xent", "patchify",
-           "pca_reconstruct", "positive_index", "prototypes_used", "push_weights", "random_mask", "reparametrise",
-           "rotation_task", "sample", "sinkhorn", "swapped_prediction", "uniformity", "unigram", "unpatchify",
-           "vicreg_covariance", "vicreg_variance"]
+           "causal_weights", "center_update", "clip", "colour_weights", "cosine_similarity_matrix",
+           "cross_correlation", "dino", "effective_rank", "elbo", "enqueue", "equal_classes", "feature_std",
+           "hide_tokens", "ijepa", "info_nce", "kl_divergence", "knn_predict", "make_denoising_pair", "masked_patches",
+           "masked_tokens", "momentum_update", "moved", "negative_cosine", "neighbour_index", "next_token", "nt_xent",
+           "patchify", "pca_reconstruct", "positive_index", "prototypes_used", "push_weights", "random_mask",
+           "recall_at", "reparametrise", "rotation_task", "sample", "siglip", "sinkhorn", "swapped_prediction",
+           "uniformity", "unigram", "unpatchify", "vicreg_covariance", "vicreg_variance", "zero_shot"]

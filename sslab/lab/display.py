@@ -73,18 +73,18 @@ def still(lab) -> bytes:
 
     rows, run, pictures = lab.history, lab.run, lab.pictures
     said = _written(lab.readings)
-    below = 0.2 + 0.6 * len(pictures) if pictures else 0.3 + 0.17 * len(said) if said else 0
-    figure = Figure(figsize=(11, 3.6 + below), dpi=90, layout="constrained")
+    below = ([0.2 + 0.6 * len(pictures)] if pictures else []) + ([0.3 + 0.17 * len(said)] if said else [])
+    figure = Figure(figsize=(11, 3.6 + sum(below)), dpi=90, layout="constrained")
     FigureCanvasAgg(figure)                                          # no pyplot: no global state, any thread
     figure.suptitle(lab.status, fontsize=9, wrap=True, parse_math=False)
-    above = figure.subfigures(2, 1, height_ratios=(3.6, below)) if below else [figure]
+    above = figure.subfigures(1 + len(below), 1, height_ratios=(3.6, *below)) if below else [figure]
     panels = above[0].subplots(1, 4, width_ratios=(1.2, 1.2, 1, 1))
     _draw_map(panels[0], run)
     _draw_curve(panels[1], rows, "loss", "Loss")
     for name, level in run.levels.items():
         panels[1].axhline(level, color="0.4", linestyle="--", linewidth=1)
         panels[1].annotate(name, (0.02, level), xycoords=("axes fraction", "data"), fontsize=7, va="bottom")
-    seen = "embeddings" if run.watcher.textual else "projections"
+    seen = "embeddings" if run.watcher.kind == "text" else "projections"
     _draw_curve(panels[2], rows, "std", f"Spread of the {seen} (1 even, 0 collapsed)")
     panels[2].set_ylim(0, 1.2)
     _draw_curve(panels[3], rows, "probe", "Probe accuracy, 10 labels a class")
@@ -95,7 +95,7 @@ def still(lab) -> bytes:
     if pictures:
         _draw_pictures(above[1].subplots(len(pictures), 1, squeeze=False)[:, 0], pictures)
     if said:
-        above[1].text(0.01, 0.98, "\n".join(said), va="top", fontsize=8, parse_math=False)
+        above[-1].text(0.01, 0.98, "\n".join(said), va="top", fontsize=8, parse_math=False)
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
@@ -103,6 +103,7 @@ def still(lab) -> bytes:
 
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")     # Okabe-Ito, no black, no yellow
 MARKERS = "os^Dv*Pp"
+SHOWN = {"images": "images", "text": "texts", "pairs": "drawings"}
 
 
 def _written(readings) -> list[str]:
@@ -111,13 +112,13 @@ def _written(readings) -> list[str]:
 
 
 def _draw_map(axes, run) -> None:
-    axes.set_title(f"Embeddings of validation {'texts' if run.watcher.textual else 'images'}", fontsize=8)
+    axes.set_title(f"Embeddings of validation {SHOWN[run.watcher.kind]}", fontsize=8)
     axes.set(xticks=[], yticks=[], aspect="equal")
     picture = run.watcher.picture
     if picture is None:
         axes.text(0.5, 0.5, "not started", ha="center", transform=axes.transAxes, fontsize=9)
         return
-    labels = run.dataset.validation.labels[run.watcher.shown]
+    labels = run.watcher.labels
     for label in labels.unique().tolist():
         x, y = picture.points[labels == label].T
         axes.scatter(x, y, s=7, color=COLOURS[label % 6], marker=MARKERS[label % 8], linewidths=0)

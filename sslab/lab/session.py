@@ -9,6 +9,10 @@
     lab = Lab("bert", "wordnet")           # a language model says what it has learned so far
     lab.ask("the cat sat on the [MASK]")
     lab.readings["your text"].words
+
+    lab = Lab("clip", "emoji-pairs")       # a model of pictures and words says which pictures fit a phrase
+    lab.ask("a red heart")
+    lab.readings["your phrase"].found
 """
 
 import copy
@@ -22,12 +26,14 @@ from torch import Tensor
 from sslab import datasets, encoders, objectives
 from sslab._names import choose
 from sslab.knobs import Knob
+from sslab.lab.pairs import Finding
 from sslab.lab.projection import Layout, lay_out
 from sslab.lab.run import Run, running
 from sslab.lab.text import QUESTIONS, Question, Reading
-from sslab.lab.watch import Watcher
+from sslab.lab.watch import Watcher, as_pictures, asks, kind_of
 from sslab.training import recipe, release_threads
 
+KINDS = ("images", "text", "pairs")                                  # what there is to learn from
 PATIENCE = 1.0                                                       # seconds that stop() waits for the running step
 GHOSTS = 3                                                           # earlier runs that are kept
 
@@ -39,8 +45,8 @@ class Lab:
 
     Args:
         objective: a name from `sslab.objectives.names()`, or an Objective of your own.
-        dataset: a name from `sslab.datasets.names()`, or a Dataset or TextDataset of your own. What learns from text
-            takes texts, what learns from images takes images.
+        dataset: a name from `sslab.datasets.names()`, or a Dataset, TextDataset or PairDataset of your own. What learns
+            from text takes texts, what learns from images takes images, what learns from pairs takes pairs of both.
         encoder: a name from `sslab.encoders.names()`; the objective's own, or "conv", if None. An Objective of
             your own brings its own.
         seed: of the weights, the batches and the images that are watched.
@@ -57,7 +63,7 @@ class Lab:
         self._own_dataset = None if isinstance(dataset, str) else dataset
         if isinstance(objective, str):
             choose(objective, objectives.names(), "objective")
-        if isinstance(dataset, str) and dataset.startswith("text:"):         # read, and a tokeniser trained, once
+        if isinstance(dataset, str) and dataset.startswith(("text:", "pairs:")):         # read, and a tokeniser trained, once
             self._own_dataset = datasets.load(dataset)
         self.objective_name = objective if isinstance(objective, str) else objective.title
         self.dataset_name = dataset if isinstance(dataset, str) else dataset.name
@@ -140,17 +146,18 @@ class Lab:
         self._tell()
 
     def ask(self, text: str | None = None, temperature: float | None = None) -> None:
-        """Ask a language model for more than the held-out text: the answer is in `readings`, soon while it trains, else at once.
+        """Ask for more than the held-out text or phrase: the answer is in `readings`, soon while it trains, else at once.
 
         Args:
-            text: one with [MASK] once for BERT and RoBERTa; a beginning for GPT. None: as before.
+            text: one with [MASK] once for BERT and RoBERTa; a beginning for GPT; for CLIP and SigLIP a phrase to find
+                pictures for. None: as before.
             temperature: of how GPT goes on, from 0 (the likeliest token, always) to 5; None: as before.
         Raises:
             ValueError: a text or temperature that it does not take; nothing is changed then.
-            RuntimeError: the objective guesses no words.
+            RuntimeError: the objective guesses no words and finds no pictures.
         """
         with self._lock:
-            kind = self.objective.guesses
+            kind = asks(self.objective)
             if kind is None:
                 raise RuntimeError(f"{self.title} guesses no words: there is nothing to ask it.")
             question = self._questions[kind].changed(kind, text, temperature)
@@ -239,24 +246,27 @@ class Lab:
     def pictures(self) -> dict[str, Tensor]:
         """What the objective makes of a few validation images, as it was seen last: row by row, name -> [N, C, H, W].
 
+        Of pairs: the held-out drawings that fit each phrase of `readings` best, the best first.
         Floats in [0, 1]. {} before the first, and where the objective has nothing to show.
         """
-        examples = self.run.watcher.examples
-        return {} if examples is None else dict(examples.rows)
+        examples, found = self.run.watcher.examples, self.readings.items()
+        rows = {} if examples is None else dict(examples.rows)
+        return rows | {name: as_pictures(name, finding.images) for name, finding in found if getattr(finding, "found", ())}
 
     @property
-    def readings(self) -> dict[str, Reading]:
+    def readings(self) -> dict[str, Reading | Finding]:
         """What a language model said last: of a "held-out text" that is always the same, and of "your text" (see `ask`).
 
-        {} before the first, and for images.
+        Of pairs what was found: for a "held-out phrase" that is always the same, the name of a thing that no training pair
+        shows, and for "your phrase". {} before the first, and for images.
         """
         readings = self.run.watcher.readings
         return {} if readings is None else dict(readings.rows)
 
     @property
     def question(self) -> Question | None:
-        """What a language model is asked now: text and temperature."""
-        return self._questions.get(self.objective.guesses)
+        """What is asked now: text and temperature. None where there is nothing to ask."""
+        return self._questions.get(asks(self.objective))
 
     @property
     def knobs(self) -> dict[str, Knob]:
@@ -329,7 +339,7 @@ class Lab:
         key = (self.dataset_name, type(objective.encoder).__name__, getattr(objective.encoder, "name", ""),
                str(getattr(objective.encoder, "options", "")))
         watcher = Watcher(objective, dataset, self.seed, self._controls.setdefault(key, {}),
-                          self._questions.get(objective.guesses))
+                          self._questions.get(asks(objective)))
         if self._finalizer is not None:
             self._finalizer.detach()
         me = weakref.ref(self)
@@ -342,19 +352,23 @@ class Lab:
         own = self._own_objective
         if own is not None and self.objective_name == own.title:
             return copy.deepcopy(own)
-        if (kind := _kind(dataset)) != (takes := "text" if self.objective_name in objectives.names("text") else "images"):
+        takes = next(kind for kind in KINDS if self.objective_name in objectives.names(kind))
+        if (kind := kind_of(dataset)) != takes:
             raise ValueError(_misfit(self.objective_name, takes, self.dataset_name, kind))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             encoder = objectives.encoder_for(self.objective_name, dataset, self._encoder)
             views = objectives.views_for(self.objective_name, dataset.name)
             options = {"classes": dataset.num_classes} if self.objective_name == "supervised" else {}
+            if kind == "pairs":
+                options["text"] = objectives.text_tower_for(dataset)
             return objectives.create(self.objective_name, encoder, views=views, **options)
 
     def _recipe(self, dataset) -> dict[str, Any]:
         name = self.objective_name
-        if _kind(dataset) == "text" and name not in objectives.names("text"):        # one's own learns as its like does
-            name = "gpt" if self._own_objective.guesses == "next" else "bert"
+        kind = kind_of(dataset)
+        if kind != "images" and name not in objectives.names(kind):  # one's own learns as its like does
+            name = "clip" if kind == "pairs" else "gpt" if self._own_objective.guesses == "next" else "bert"
         options = recipe(name, self.dataset_name, len(dataset.train))
         if "epochs" in self.train_options:
             options.pop("steps", None)
@@ -404,10 +418,6 @@ class Lab:
         refresh(self)
 
 
-def _kind(dataset) -> str:
-    return "images" if hasattr(dataset, "images") else "text"
-
-
 def _misfit(objective: str, takes: str, dataset: str, kind: str) -> str:
     those = ", ".join(datasets.names(offline=True, kind=takes))
     return f"dataset: got {dataset!r}, which is {kind}; {objective} learns from {takes}, such as {those}"
@@ -415,12 +425,15 @@ def _misfit(objective: str, takes: str, dataset: str, kind: str) -> str:
 
 def _check_fit(objective, dataset, name: str) -> None:
     """Refuse a dataset that the objective, or its encoder, cannot read."""
-    if (kind := _kind(dataset)) != objective.learns_from:
+    if (kind := kind_of(dataset)) != objective.learns_from:
         raise ValueError(_misfit(objective.title, objective.learns_from, name, kind))
-    for size in ("vocabulary", "context") if kind == "text" else ():
-        reads = getattr(objective.encoder, size, None)
+    if not len(dataset.train):
+        raise ValueError(f"dataset: got {name!r}, which has no training part: it is there to test on")
+    reader, called = (objective.encoder, "encoder") if kind == "text" else (getattr(objective, "text", None), "text encoder")
+    for size in ("vocabulary", "context") if kind != "images" else ():
+        reads = getattr(reader, size, None)
         if reads is not None and reads < getattr(dataset, size):
-            raise ValueError(f"objective: got {objective.title} whose encoder has {size} {reads:,}, "
+            raise ValueError(f"objective: got {objective.title} whose {called} has {size} {reads:,}, "
                              f"{name} takes {getattr(dataset, size):,} or more")
 
 

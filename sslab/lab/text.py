@@ -15,7 +15,7 @@ from sslab import evaluation
 from sslab.datasets.tokenizer import CLS, PAD, SEP, UNK, in_text
 from sslab.evaluation.language import MASK_TEXT, WORD
 
-QUESTIONS = {"hidden": f"the cat sat on the {MASK_TEXT}", "next": "In the morning the"}
+QUESTIONS = {"hidden": f"the cat sat on the {MASK_TEXT}", "next": "In the morning the", "pictures": "a red heart"}
 TEMPERATURE, HOTTEST = 0.8, 5.0
 LONGEST = 500                                                        # characters of a typed text
 BEGINNING, ADDED = 24, 24                                            # tokens of a held-out text that are given, and that follow
@@ -63,7 +63,7 @@ class Readings:
 
 @dataclass(frozen=True)
 class Question:
-    """What a person typed, and how boldly the model is to go on: temperature 0 takes the likeliest token always."""
+    """What a person typed, and how boldly a model is to go on with it: temperature 0 takes the likeliest token always."""
 
     text: str
     temperature: float = TEMPERATURE

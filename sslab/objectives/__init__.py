@@ -7,6 +7,7 @@ from torch import nn
 from sslab import encoders
 from sslab._names import choose
 from sslab.objectives.base import Baseline, Loss, Objective
+from sslab.objectives.chunked import chunked_both_ways, chunked_info_nce, chunked_queue_nce
 from sslab.objectives.clustering import SwAV, prototypes_used, sinkhorn, swav
 from sslab.objectives.contrastive import SimCLR, attraction, nt_xent
 from sslab.objectives.decorrelation import (
@@ -35,6 +36,7 @@ from sslab.objectives.language import (
 from sslab.objectives.latent import IJEPA, latent_error, target_spread
 from sslab.objectives.masked import MAE, masked_patches, normalise_patches, patchify, unpatchify
 from sslab.objectives.momentum import MoCo, Queue, info_nce
+from sslab.objectives.pairs import CLIP, SigLIP, TwoTowers, both_ways, clip, siglip
 from sslab.objectives.pretext import (
     Colourisation,
     Jigsaw,
@@ -69,6 +71,7 @@ from sslab.views.augment import PRESETS
 __all__ = [
     "BERT",
     "BYOL",
+    "CLIP",
     "DINO",
     "GPT",
     "IJEPA",
@@ -88,11 +91,13 @@ __all__ = [
     "Queue",
     "RoBERTa",
     "Rotation",
+    "SigLIP",
     "SimCLR",
     "SimSiam",
     "Supervised",
     "SwAV",
     "Teacher",
+    "TwoTowers",
     "TwoViews",
     "VICReg",
     "active_units",
@@ -100,6 +105,11 @@ __all__ = [
     "barlow_twins",
     "bernoulli_entropy",
     "bernoulli_error",
+    "both_ways",
+    "chunked_both_ways",
+    "chunked_info_nce",
+    "chunked_queue_nce",
+    "clip",
     "colour_bins",
     "corrupt",
     "covariance_penalty",
@@ -129,11 +139,13 @@ __all__ = [
     "patchify",
     "prototypes_used",
     "rgb_to_lab",
+    "siglip",
     "sigreg",
     "sinkhorn",
     "squared_error",
     "swav",
     "target_spread",
+    "text_tower_for",
     "unpatchify",
     "variance_hinge",
     "vicreg",
@@ -143,13 +155,17 @@ __all__ = [
 _MAKERS = {"simclr": SimCLR, "moco": MoCo, "byol": BYOL, "simsiam": SimSiam, "dino": DINO, "swav": SwAV,
            "barlow_twins": BarlowTwins, "vicreg": VICReg, "lejepa": LeJEPA, "autoencoder": Autoencoder,
            "denoising": DenoisingAutoencoder, "vae": VAE, "mae": MAE, "ijepa": IJEPA, "bert": BERT,
-           "roberta": RoBERTa, "gpt": GPT, "rotation": Rotation, "jigsaw": Jigsaw, "colourisation": Colourisation,
+           "roberta": RoBERTa, "gpt": GPT, "clip": CLIP, "siglip": SigLIP, "rotation": Rotation, "jigsaw": Jigsaw, "colourisation": Colourisation,
            "supervised": Supervised}
 
 
+PAIR_VIEWS = {"crop": 0.5, "rotation": 10, "brightness": 0.3, "contrast": 0.3, "saturation": 0.3}       # captions name colours
+#                                                                                                        and sides: both stay
+
+
 def names(kind: str = "all") -> list[str]:
-    """The objectives that `create` makes: "all", or those that learn from "images" or from "text"."""
-    choose(kind, ("all", "images", "text"), "kind")
+    """The objectives that `create` makes: "all", or those that learn from "images", "text" or "pairs"."""
+    choose(kind, ("all", "images", "text", "pairs"), "kind")
     return [name for name, made in _MAKERS.items() if kind in ("all", made.learns_from)]
 
 
@@ -159,7 +175,8 @@ def create(name: str, encoder: nn.Module, **options: Any) -> Objective:
     Args:
         name: one of `names()`.
         encoder: from `sslab.encoders.create`, or any module with `dim`.
-        options: its knobs by name, and what its class takes (`views`, `hidden`, `outputs`, `classes`).
+        options: its knobs by name, and what its class takes (`views`, `hidden`, `outputs`, `classes`; `text`, the
+            other tower, for clip and siglip).
     Raises:
         ValueError: no such objective, or a knob's value outside of what it takes.
     """
@@ -178,8 +195,23 @@ def encoder_for(name: str, dataset, wanted: str | None = None) -> encoders.Encod
     return encoders.create(**(needed or {"name": wanted or "conv"}), dataset=dataset)
 
 
+def text_tower_for(dataset, **options: Any) -> encoders.TextEncoder:
+    """The text encoder that clip and siglip train beside their picture encoder: a transformer of 2 blocks of width 128.
+
+    Args:
+        dataset: of pairs; or (vocabulary, context) of its captions.
+        options: as `sslab.encoders.create("transformer", ...)` takes them.
+    Raises:
+        ValueError: a dataset without texts, or options that do not fit.
+    """
+    return encoders.create("transformer", dataset, **{"depth": 2, **options})
+
+
 def views_for(name: str, dataset_name: str) -> Augment:
     """The views an objective trains on: the dataset's, or none where its task is another one."""
-    if not _MAKERS[choose(name, _MAKERS, "objective")].augmented:
+    made = _MAKERS[choose(name, _MAKERS, "objective")]
+    if not made.augmented:
         return Augment.named("none")
+    if made.learns_from == "pairs":
+        return Augment(**PAIR_VIEWS)
     return Augment.named(dataset_name if dataset_name in PRESETS else "folder")

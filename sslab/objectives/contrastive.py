@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sslab.knobs import number, switch
 from sslab.objectives.base import Loss, full_precision
+from sslab.objectives.chunked import chunked_info_nce, worth_chunking
 from sslab.objectives.joint import OUTPUT_NORM, TwoViews
 
 
@@ -30,10 +31,12 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, mask_self: bool
     """
     _check_pairs(z1, z2, temperature)
     z = F.normalize(torch.cat([z1, z2]), dim=1)                      # [2B, D]
+    partner = torch.arange(len(z), device=z.device).roll(len(z1))    # [2B]: B, B + 1, ..., 0, 1, ...
+    if worth_chunking(len(z), len(z)):                               # too large to hold: the same, some rows at a time
+        return chunked_info_nce(z, z, partner, 1 / temperature, mask_self=mask_self)
     similarity = z @ z.T / temperature                               # [2B, 2B]
     if mask_self:
         similarity = similarity.masked_fill(torch.eye(len(z), dtype=torch.bool, device=z.device), -math.inf)
-    partner = torch.arange(len(z), device=z.device).roll(len(z1))    # [2B]: B, B + 1, ..., 0, 1, ...
     return F.cross_entropy(similarity, partner)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sslab.knobs import number, switch
 from sslab.objectives.base import Loss, full_precision
+from sslab.objectives.chunked import chunked_info_nce, chunked_queue_nce, worth_chunking
 from sslab.objectives.contrastive import attraction
 from sslab.objectives.joint import OUTPUT_NORM, Teacher, TwoViews
 from sslab.views import Augment
@@ -39,10 +40,16 @@ def info_nce(queries: Tensor, keys: Tensor, negatives: Tensor | None = None, tem
     if not temperature > 0:
         raise ValueError(f"temperature: got {temperature}, takes a number above 0")
     q, k = F.normalize(queries, dim=1), F.normalize(keys, dim=1)     # [B, D]
+    chunked = worth_chunking(len(q), len(q) if negatives is None else len(negatives))          # too large to hold
+    if negatives is None and chunked:
+        return chunked_info_nce(q, k, None, 1 / temperature)
     if negatives is None:
         return F.cross_entropy(q @ k.T / temperature, torch.arange(len(q), device=q.device))
     own = (q * k).sum(dim=1, keepdim=True)                           # [B, 1]
-    others = q @ F.normalize(negatives.to(q), dim=1).T               # [B, K]
+    negatives = F.normalize(negatives.to(q), dim=1)                  # [K, D]
+    if chunked:
+        return chunked_queue_nce(own[:, 0], q, negatives, 1 / temperature)
+    others = q @ negatives.T                                         # [B, K]
     logits = torch.cat([own, others], dim=1) / temperature           # [B, 1 + K]
     return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long, device=q.device))
 

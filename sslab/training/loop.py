@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sslab._names import choose
 from sslab.datasets.base import as_fed, inputs_of
+from sslab.datasets.pairs import Pairs
 from sslab.objectives import Objective
 from sslab.training import checkpoint as checkpoints
 from sslab.training.devices import Precision, autocast, choose_precision, limit_threads, pick_device, place
@@ -40,15 +41,15 @@ def train(objective: Objective, dataset, *, epochs: float = 10, steps: int | Non
           seed: int = 0, learning_rate: float = 2e-3, weight_decay: float = 1e-4, warmup: float = 0.1,
           precision: str | Precision = "auto", device: torch.device | str | None = None,
           checkpoint: str | Path | None = None, checkpoint_every: int = 100, resume: bool = False) -> Iterator[Step]:
-    """Train an objective on a dataset's training images or texts, a step at a time: `for step in train(...)`.
+    """Train an objective on a dataset's training images, texts or pairs of both, a step at a time: `for step in train(...)`.
 
     Everything random comes from (seed, step), so the same call gives the same weights, and a resumed run the same
     as an uninterrupted one. Closing the generator ends the run; with `checkpoint`, its state is saved then.
 
     Args:
         objective: changed in place; also its knobs may change while it trains, from any thread.
-        dataset: anything whose `train` has `inputs`, or `images`: uint8 [N, C, H, W], or tokens, whole numbers [N, T];
-            and `labels` [N] if the objective needs them. With labels a small N is repeated until a batch is full: each
+        dataset: anything whose `train` has `inputs`, or `images`: uint8 [N, C, H, W], or tokens, whole numbers [N, T],
+            or `Pairs`; and `labels` [N] if the objective needs them. With labels a small N is repeated until a batch is full: each
             copy gets views of its own.
         epochs: passes over the training data; the last incomplete batch of each is left out.
         steps: how many steps, in place of `epochs`.
@@ -76,7 +77,7 @@ def train(objective: Objective, dataset, *, epochs: float = 10, steps: int | Non
     count = len(inputs)
     repeats = math.ceil(batch_size / count) if objective.needs_labels and count else 1
     if count * repeats < batch_size:
-        what = "images" if inputs.ndim == 4 else "texts"
+        what = "pairs" if isinstance(inputs, Pairs) else "images" if inputs.ndim == 4 else "texts"
         raise ValueError(f"batch_size: got {batch_size}, takes at most the number of training {what} ({count})")
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.exists() and not resume:
@@ -103,7 +104,8 @@ def _run(objective, data, run, repeats, precision, device, path, every) -> Itera
     inputs = inputs_of(data).to(device)
     labels = data.labels.to(device) if objective.needs_labels else None
     if precision == "auto":
-        precision = choose_precision(objective.encoder, as_fed(inputs[: run["batch_size"]]), device)
+        sample = inputs[: run["batch_size"]]
+        precision = choose_precision(objective.encoder, sample.pictures if isinstance(sample, Pairs) else as_fed(sample), device)
     elif isinstance(precision, str):
         precision = Precision(precision, channels_last=precision == "bf16")
     place(objective, device, precision).train()

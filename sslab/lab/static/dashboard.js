@@ -23,7 +23,7 @@ const PAGE = `
   <p class="notice" role="alert" hidden></p>
   <main>
     <section class="knobs" aria-label="Knobs"></section>
-    <section class="readings" aria-label="What it says" hidden></section>
+    <section class="readings" hidden></section>
     <section class="map" aria-label="Map of the embeddings">
       <div class="heading"><h4>Map of <span class="count"></span> validation <span class="what">images</span></h4>
         <button type="button" name="fold" class="small" aria-expanded="false" hidden>Show the map</button>
@@ -244,14 +244,16 @@ class View {
     this.retheme();
   }
 
-  /** A lab of texts: what the model says in place of the map, which comes last, folded. */
-  setKind({ textual, texts, guesses, question }) {
-    this.readings.expect(textual, guesses, question);
-    if (texts || !textual) this.map.texts = texts ?? null;
-    if (textual === this.textual) return;
-    this.textual = textual;
+  /** A lab of texts: what the model says in place of the map, which comes last, folded. Of pairs: what it finds, above the map. */
+  setKind({ learns_from: kind, texts, asks, question }) {
+    const textual = kind === "text";
+    this.readings.expect(asks, question);
+    if (texts || kind === "images") this.map.texts = texts ?? null;
+    if (kind === this.learnsFrom) return;
+    Object.assign(this, { learnsFrom: kind, textual });
     this.$("main").classList.toggle("textual", textual);
-    this.$(".what").textContent = textual ? "texts" : "images";
+    this.$("main").classList.toggle("paired", kind === "pairs");
+    this.$(".what").textContent = { images: "images", text: "texts", pairs: "drawings" }[kind];
     this.$("[name=fold]").hidden = !textual;
     if (textual) {
       this.$("main").append(this.$("section.map"));       // in the order of the page, for the keyboard too
@@ -259,6 +261,10 @@ class View {
       this.plots.rank.options.about = this.plots.rank.options.about.replace("projections", "embeddings");
       this.plots.spectrum.options.about = this.plots.spectrum.options.about.replace("projections", "embeddings");
       this.plots.loss.options.about = "What is minimised, in nats a token. Dashed: all tokens equally likely, and each as often as it comes.";
+    }
+    if (kind === "pairs") {
+      this.plots.probe.options.about = "A linear classifier of the groups, on the frozen picture encoder. Dashed: the same labels without pretraining.";
+      this.plots.loss.options.about = "What is minimised. Dashed: what guessing, and what collapse, scores in a batch of this size.";
     }
     this.fold(false);
   }
@@ -289,7 +295,10 @@ class View {
       this.pictures.show(content.examples, content.examples.rows.map((name, index) =>
         ({ name, bytes: arrays[`examples${index}`], shape: content.layout_of_buffer[`examples${index}`][1] })));
     }
-    if (content.readings) this.readings.show(content.readings, content.question);
+    if (content.readings) {
+      this.readings.show({ ...content.readings, rows: content.readings.rows.map((row, index) =>
+        ({ ...row, bytes: arrays[`found${index}`], shape: content.layout_of_buffer[`found${index}`]?.[1] })) });
+    }
     if (content.umap) this.setUmap(content.umap, arrays.umap);
     for (const [name, value] of Object.entries(content.values)) this.controls[name]?.follow(value);
     this.$(".sentence").textContent = content.status;

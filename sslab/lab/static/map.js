@@ -63,7 +63,8 @@ class EmbeddingMap {
     this.tip = parent.querySelector(".tip");
     this.empty = parent.querySelector(".empty");
     this.legend = parent.querySelector(".legend");
-    this.texts = null;                                    // of what there is no picture: the text under the pointer
+    this.texts = null;                                    // what stands under the pointer, with the picture or in its place
+    this.pictured = false;
     this.points = this.target = this.source = null;
     this.labels = [];
     this.only = null;
@@ -102,6 +103,7 @@ class EmbeddingMap {
   }
 
   async setSprite(bytes, { tile, across }) {
+    this.pictured = true;
     this.tile = tile;
     this.across = across;
     this.sprite = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
@@ -219,9 +221,11 @@ class EmbeddingMap {
   }
 
   showTip(x, y, width, height) {
-    this.tip.classList.toggle("text", this.texts !== null);
+    const alone = this.texts !== null && !this.pictured;
+    this.tip.classList.toggle("text", alone);
+    this.tip.classList.toggle("both", this.texts !== null && !alone);
     if (this.texts) this.tip.querySelector("span").textContent = this.describe(this.pointed);
-    const c = this.tip.querySelector("canvas").getContext("2d"), wide = this.texts ? 230 : 98;
+    const c = this.tip.querySelector("canvas").getContext("2d"), wide = alone ? 230 : this.texts ? 150 : 98;
     if (this.sprite && this.tippedFor !== this.pointed) {
       c.imageSmoothingEnabled = false;
       c.clearRect(0, 0, 84, 84);
@@ -231,7 +235,7 @@ class EmbeddingMap {
       this.tippedFor = this.pointed;
     }
     this.tip.style.left = `${Math.min(Math.max(0, x > width / 2 ? x - wide - 16 : x + 16), width - wide)}px`;
-    this.tip.style.top = `${Math.min(Math.max(0, y - 50), height - 118)}px`;
+    this.tip.style.top = `${Math.min(Math.max(0, y - 50), height - (this.texts && !alone ? this.tip.offsetHeight : 118))}px`;
   }
 }
 

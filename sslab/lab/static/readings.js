@@ -1,8 +1,14 @@
-// What a language model says while it trains: bars for the words of a blank, or how a text goes on; and a box to ask it.
+// What a language model says while it trains: bars for the words of a blank, or how a text goes on; what a model of pictures
+// and words finds for a phrase: the pictures that fit best; and a box to ask it.
 
 const PAUSE = 600;                                        // ms without a key after which a typed text is sent
 const AROUND = 160;                                       // characters of a text that are shown on each side of a blank
 const MASK = "[MASK]";
+const ASKS = {                                            // what can be asked, by what the objective learned to do
+  hidden: { title: "What it says", box: `A text of yours, with ${MASK} for the word to guess`, waits: "It speaks when training starts." },
+  next: { title: "What it says", box: "A beginning of yours", waits: "It speaks when training starts." },
+  pictures: { title: "Which pictures fit a phrase", box: "A phrase of yours, to find pictures for", waits: "It searches when training starts." },
+};
 
 const part = (name, text) => Object.assign(document.createElement("span"), { className: name, textContent: text });
 const likely = (share) => (share < 0.0005 ? "< 0.1 %" : `${Number((100 * share).toPrecision(share < 0.01 ? 1 : 2))} %`);
@@ -10,7 +16,7 @@ const likely = (share) => (share < 0.0005 ? "< 0.1 %" : `${Number((100 * share).
 /** One card a text. Everything is written as text, nothing as HTML. */
 class ReadingCards {
   constructor(section, id, say, announce) {
-    Object.assign(this, { section, say, announce, news: null, guesses: null });
+    Object.assign(this, { section, say, announce, news: null, asks: null });
     section.innerHTML = `<div class="heading"><h4>What it says</h4><span class="caption"></span></div>
       <div class="cards"></div>
       <form><label class="typed" for="${id}-ask"><span></span>
@@ -30,17 +36,20 @@ class ReadingCards {
   }
 
   /** Before the first reading. */
-  expect(textual, guesses, question) {
-    this.section.hidden = !guesses;                       // one that guesses no words may still have something to say
-    const other = guesses !== this.guesses;               // then its question is another one, even under a hand
+  expect(asks, question) {
+    const { title, box, waits } = ASKS[asks] || ASKS.hidden;
+    this.section.hidden = !asks;                          // one that guesses no words may still have something to say
+    const other = asks !== this.asks;                     // then its question is another one, even under a hand
     if (other) clearTimeout(this.later);
-    this.guesses = guesses;
+    this.asks = asks;
     this.news = null;
+    this.section.setAttribute("aria-label", title);
+    this.$("h4").textContent = title;
     this.$(".cards").replaceChildren();
-    this.$(".caption").textContent = textual ? "It speaks when training starts." : "";
-    this.$("form").hidden = !guesses;
-    this.$(".heat").hidden = guesses !== "next";
-    this.$(".typed span").textContent = guesses === "next" ? "A beginning of yours" : `A text of yours, with ${MASK} for the word to guess`;
+    this.$(".caption").textContent = waits;
+    this.$("form").hidden = !asks;
+    this.$(".heat").hidden = asks !== "next";
+    this.$(".typed span").textContent = box;
     this.hint("");
     if (!question) return;
     this.asked = question;
@@ -57,13 +66,13 @@ class ReadingCards {
     clearTimeout(this.later);
     const text = this.text.value, temperature = this.heat.value === "" ? NaN : Number(this.heat.value);
     const masks = text.split(MASK).length - 1;
-    if (this.guesses === "hidden" && masks !== 1) return this.hint(masks ? `Write ${MASK} only once.` : `Write ${MASK} where a word is to be guessed.`);
-    if (this.guesses === "next" && !(temperature >= 0 && temperature <= 5)) return this.hint("The temperature goes from 0 to 5.");
+    if (this.asks === "hidden" && masks !== 1) return this.hint(masks ? `Write ${MASK} only once.` : `Write ${MASK} where a word is to be guessed.`);
+    if (this.asks === "next" && !(temperature >= 0 && temperature <= 5)) return this.hint("The temperature goes from 0 to 5.");
     this.hint("");
-    if (text === this.asked?.text && (this.guesses === "hidden" || temperature === this.asked.temperature)) return undefined;
+    if (text === this.asked?.text && (this.asks !== "next" || temperature === this.asked.temperature)) return undefined;
     this.asked = { text, temperature };
     this.waiting = text;                                  // its answer is read aloud
-    return this.say(this.guesses === "next" ? { kind: "ask", text, temperature } : { kind: "ask", text });
+    return this.say(this.asks === "next" ? { kind: "ask", text, temperature } : { kind: "ask", text });
   }
 
   show(readings) { this.news = readings; }
@@ -72,14 +81,57 @@ class ReadingCards {
     if (!this.news) return;
     const { step, rows } = this.news;
     this.news = null;
-    this.section.hidden = !this.guesses && !rows.length;
-    this.$(".caption").textContent = `Step ${step}`;
-    this.$(".cards").replaceChildren(...rows.map((row) => this.card(row)));
+    this.section.hidden = !this.asks && !rows.length;
+    this.$(".caption").textContent = this.asks === "pictures" ? `The best of ${rows[0].among} held-out drawings with their cosines, step ${step}` : `Step ${step}`;
+    if (this.asks === "pictures") this.pictures(rows);
+    else this.$(".cards").replaceChildren(...rows.map((row) => this.card(row)));
     const answer = rows.find((row) => row.prompt === this.waiting && !row.source);
     if (!answer) return;
     this.waiting = null;
-    this.announce(answer.error || (answer.words.length
+    this.announce(answer.error || (answer.found ? `Best first: ${answer.found.map(([name]) => name).join(", ")}` : answer.words.length
       ? answer.words.map(([word, share]) => `${word} ${likely(share)}`).join(", ") : answer.follows));
+  }
+
+  /** A row of pictures a phrase. What is there already is painted over, so that a pointer or a reader on it stays. */
+  pictures(rows) {
+    const box = this.$(".cards");
+    while (box.children.length > rows.length) box.lastElementChild.remove();
+    rows.forEach((row, index) => {
+      if (!box.children[index]) {
+        const card = document.createElement("div");
+        card.className = "reading";
+        card.append(...["h5", "p", "ol", "p"].map((tag) => document.createElement(tag)));
+        card.children[2].className = "found";
+        box.append(card);
+      }
+      this.fitting(box.children[index], row);
+    });
+  }
+
+  fitting(card, { name, prompt, found, bytes, shape, own, place, chance, among, source, error }) {
+    const [heading, phrase, list, below] = card.children;
+    heading.textContent = source ? `${name} (${source})` : name;
+    phrase.textContent = `“${prompt}”`;
+    list.setAttribute("aria-label", `Pictures for “${prompt}”, the best first`);
+    while (list.children.length > found.length) list.lastElementChild.remove();
+    found.forEach(([title, cosine, right], index) => {
+      if (!list.children[index]) {
+        const item = document.createElement("li"), canvas = document.createElement("canvas");
+        canvas.setAttribute("role", "img");
+        item.append(canvas, part("", ""));
+        list.append(item);
+      }
+      const item = list.children[index], [canvas, number] = item.children;
+      const [, high, wide, channels] = shape, size = high * wide * channels;
+      paintPictures(canvas, bytes.subarray(index * size, (index + 1) * size), [1, high, wide, channels], 0);
+      item.classList.toggle("right", right);
+      item.title = `${title}. Cosine with the phrase: ${cosine.toFixed(2)}.`;
+      canvas.setAttribute("aria-label", right ? `${title}: what was meant` : title);
+      number.textContent = cosine.toFixed(2);
+    });
+    below.className = error ? "hint" : "truth";
+    const whose = own === 1 ? "Its own drawing is" : `The best of its own ${own} drawings is`;
+    below.textContent = error || (own ? `${whose} at place ${place} of ${among}; by luck it would be at about ${Math.round(chance)}.` : "");
   }
 
   card({ name, prompt, follows, words, truth, place, source, error }) {

@@ -1,0 +1,156 @@
+"""Figures of images and words in one space: a batch's matrix, what a phrase finds, the gap between the two, who wins when."""
+
+import math
+
+import torch
+
+from sslab.datasets.base import as_floats
+from sslab.figures.pictures import GAP, tile
+from sslab.figures.style import COLOURS, MARKERS, ROLES, new_figure
+
+SCORE = 10                                                           # pixels below a picture, for its score
+
+
+def pair_matrix(images: torch.Tensor, texts: torch.Tensor, names, pictures: torch.Tensor | None = None):
+    """How well each image of a batch fits each text: the diagonal are the pairs, framed.
+
+    Args:
+        images, texts: representations [B, P] of B pairs, at any scale.
+        names: B texts, for the columns.
+        pictures: [B, C, S, S], drawn in front of the rows.
+    Raises:
+        ValueError: shapes or numbers do not fit.
+    """
+    b = len(images)
+    drawn = b if pictures is None else len(pictures)
+    if images.ndim != 2 or images.shape != texts.shape or len(names) != b or drawn != b:
+        got = f"shapes {list(images.shape)} and {list(texts.shape)}, {len(names)} names and {drawn} pictures"
+        raise ValueError(f"images, texts, names, pictures: got {got}, takes [B, P] twice and B of each")
+    cosine = _unit(images) @ _unit(texts).T                          # [B, B]
+    index = torch.arange(b)
+    figure, (axis,) = new_figure(width=1.9 + 0.36 * b, height=1.5 + 0.36 * b)
+    shown = axis.imshow(cosine.numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
+    axis.plot(index, index, "s", markersize=13, fillstyle="none", color="0.1", linestyle="none")
+    for row, picture in enumerate([] if pictures is None else as_floats(pictures).float()):
+        shape = {"extent": (-1.55, -0.6, row + 0.46, row - 0.46)}
+        axis.imshow(picture.expand(3, -1, -1).permute(1, 2, 0).clamp(0, 1).numpy(), **shape)
+    axis.set_xlim(-0.5 if pictures is None else -1.6, b - 0.5)
+    axis.set_ylim(b - 0.5, -0.5)
+    labels = [_short(name) for name in names]
+    axis.set_xticks(range(b), labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+    rows, columns = (int((cosine.argmax(dim) == index).sum()) for dim in (1, 0))
+    axis.set(yticks=[], ylabel="image",
+             xlabel=f"the pair is the best of its row in {rows} of {b},\nof its column in {columns} of {b}")
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    figure.colorbar(shown, label="cosine", shrink=0.7)
+    return figure
+
+
+def ranked(found: dict[str, tuple[torch.Tensor, torch.Tensor]]):
+    """A row for each phrase: the pictures that fit it best, each with its score below.
+
+    Args:
+        found: phrase -> (pictures [K, C, S, S], scores [K]), best first; as many for each phrase.
+    Raises:
+        ValueError: nothing was found, or numbers differ.
+    """
+    shapes = {tuple(pictures.shape) for pictures, _ in found.values()}
+    if len(shapes) != 1 or any(len(pictures) != len(scores) for pictures, scores in found.values()):
+        got = [(list(pictures.shape), list(scores.shape)) for pictures, scores in found.values()]
+        raise ValueError(f"found: got {got}, takes pictures [K, C, S, S] and scores [K] of the same shape for each phrase")
+    sheets = torch.cat([as_floats(pictures).float() for pictures, _ in found.values()])              # [R K, C, S, S]
+    count, side = len(sheets) // len(found), sheets.shape[-1]
+    padded = torch.nn.functional.pad(sheets, (0, 0, 0, SCORE), value=1.0)
+    height, width = side + SCORE + 2 * GAP, side + 2 * GAP
+    figure, (axis,) = new_figure(width=0.55 * count + 1.8, height=0.7 * len(found) + 0.1)
+    axis.imshow(tile(padded, count).clamp(0, 1).numpy())
+    for row, (_, scores) in enumerate(found.values()):
+        for column, score in enumerate(scores.tolist()):
+            place = width * (column + 0.5), height * (row + 1) - SCORE / 2 - GAP
+            axis.text(*place, f"{score:.2f}", ha="center", va="center", fontsize=7, color="0.35")
+    axis.set_yticks([height * row + GAP + side / 2 for row in range(len(found))], [_short(phrase, 40) for phrase in found])
+    axis.set_xticks([])
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+    return figure
+
+
+def modality_gap(images: torch.Tensor, texts: torch.Tensor, lines: int = 60):
+    """Images and texts as points on the two directions in which all of them vary most, pairs joined by thin lines.
+
+    Args:
+        images, texts: representations [n, P] of n pairs, at any scale.
+        lines: pairs that are joined, spread evenly.
+    """
+    from matplotlib.collections import LineCollection
+
+    from sslab.evaluation import modality_gap as measure
+
+    gap = measure(images, texts)
+    points = torch.cat([_unit(images), _unit(texts)])                # [2n, P]
+    points = points - points.mean(dim=0)
+    _, values, directions = torch.linalg.svd(points, full_matrices=False)
+    flat = points @ directions[:2].T                                 # [2n, 2]
+    flat = torch.nn.functional.pad(flat, (0, 2 - flat.shape[1]))
+    share = values[:2].square().sum() / values.square().sum().clamp_min(1e-12)
+    a, b = flat.split(len(images))
+    figure, (axis,) = new_figure(width=5.6, height=4)
+    joined = torch.linspace(0, len(a) - 1, min(lines, len(a))).round().long()
+    axis.add_collection(LineCollection(torch.stack([a[joined], b[joined]], dim=1).numpy(), colors="0.6", linewidths=0.5))
+    for number, (name, cloud) in enumerate({"images": a, "texts": b}.items()):
+        style = {"color": COLOURS[(0, 3)[number]], "marker": MARKERS[number]}
+        axis.scatter(*cloud.T.numpy(), s=10, alpha=0.7, linewidths=0, label=name, **style)
+    axis.set(xticks=[], yticks=[],
+             xlabel=f"distance of the means {gap.distance:.2f}; a plane tells {100 * gap.separability:.0f} % apart;\n"
+                    f"cosine of pairs {gap.matched:.2f}, of others {gap.unmatched:.2f}",
+             title=f"{100 * float(share):.0f} % of the variance is in this plane")
+    axis.set_aspect("equal", adjustable="datalim")
+    axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2)
+    return figure
+
+
+def who_wins(results: dict[int, dict[str, tuple]], lines: dict[str, float] | None = None, ylabel: str = "recall@10"):
+    """Methods at equal budget by batch size: a dot with its interval each.
+
+    Args:
+        results: batch size -> {method: (value, (low, high) or None)}; a method may be missing at some sizes.
+        lines: name -> value, such as the controls.
+    Raises:
+        ValueError: there is no result.
+    """
+    methods = list(dict.fromkeys(name for row in results.values() for name in row))
+    if not methods:
+        raise ValueError(f"results: got {results!r}, takes batch size -> {{method: (value, interval)}}")
+    figure, (axis,) = new_figure(width=6, height=3.4)
+    for number, method in enumerate(methods):
+        points = [(size, *row[method]) for size, row in sorted(results.items()) if method in row]
+        values = [value for _, value, _ in points]
+        errors = [[value - (bounds or (value, value))[0] for _, value, bounds in points],
+                  [(bounds or (value, value))[1] - value for _, value, bounds in points]]
+        shift = 2 ** (0.06 * (number - (len(methods) - 1) / 2))      # side by side, so that no interval hides another
+        colour = COLOURS[(0, 3, 2, 1, 5, 4)[number % len(COLOURS)]]
+        axis.errorbar([size * shift for size, *_ in points], values, errors, fmt=f"{MARKERS[number % len(MARKERS)]}-", capsize=4,
+                      markersize=7, label=method, color=colour)
+    for name, level in (lines or {}).items():
+        axis.axhline(level, color=ROLES.get(name, ("0.5",))[0], linestyle=":")
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(sorted(results), [f"{size:,}" for size in sorted(results)])
+    axis.minorticks_off()
+    axis.set(xlabel="batch size", ylabel=ylabel)
+    axis.set_ylim(bottom=min(0, axis.get_ylim()[0]))
+    place, step = -math.inf, 0.055 * (axis.get_ylim()[1] - axis.get_ylim()[0])
+    for name, level in sorted((lines or {}).items(), key=lambda line: line[1]):      # a name does not cover the one below it
+        place = max(level, place + step)
+        axis.annotate(name, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9,
+                      color=ROLES.get(name, ("0.5",))[0])
+    axis.legend(frameon=False)
+    return figure
+
+
+def _unit(z: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.normalize(z.detach().cpu().float(), dim=1)
+
+
+def _short(text: str, most: int = 22) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
