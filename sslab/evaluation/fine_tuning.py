@@ -20,7 +20,7 @@ from sslab.views import Augment
 
 HEADS = ("linear probe", "untrained")
 # What is tried on validation before the draws are run.
-SEARCH = tuple({"learning_rate": rate, "steps": steps, "weight_decay": 0.05} for rate in (3e-4, 1e-3) for steps in (60, 180))
+SEARCH = tuple({"learning_rate": rate, "steps": steps, "weight_decay": 0.05} for rate in (3e-4, 1e-3) for steps in (60, 150))
 
 
 def fine_tune(encoder: nn.Module, dataset, rows: Tensor, views: Augment | None = None, seed: int = 0, batch_size: int = 64,

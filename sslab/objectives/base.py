@@ -70,7 +70,7 @@ class Objective(Adjustable, nn.Module):
     """
 
     title = "Objective"
-    learns_from = "images"                                           # or "text"
+    learns_from = "images"                                           # or "text", or "pairs"
     guesses: str | None = None                                       # of text, what logits(tokens) [B, T] -> [B, T, V]
     #                                                                  scores: the "hidden" word there, or the "next" one
     needs_labels = False                                             # True: make_views gets (images, labels)
