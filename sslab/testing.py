@@ -2,23 +2,27 @@
 
     check_objective(lambda: MyObjective(encoder))
 
-Our tests run it on every objective; run it on yours before you put it into the lab.
+Our tests run it on every objective; run it on yours before you put it into the lab. `check_processes` tests one promise more:
+that several processes compute what one would.
 """
 
 import copy
 import tempfile
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sslab.datasets.base import as_fed, inputs_of
 from sslab.datasets.pairs import Pairs
 from sslab.datasets.tokenizer import CLS, MASK, PAD, SEP
-from sslab.objectives import Loss, Objective
-from sslab.training import train
+from sslab.objectives import Loss, Objective, across
+from sslab.training import distributed, train
 
 BATCH, CLASSES = 16, 3
 
@@ -36,6 +40,151 @@ def check_objective(make: Callable[[], Objective], channels: int = 1, size: int 
         AssertionError: a promise is broken; the message names it.
         ValueError: vocabulary or context is too small, or pairs without a vocabulary.
     """
+    data = _data_for(make, channels, size, vocabulary, context, pairs)
+    kept = []
+    for promise in (_shapes, _finite_at_the_ends_of_knobs, _gradient_reaches_the_encoder, _same_seed_same_views,
+                    _knobs_take_effect_at_the_next_step, _order_of_the_batch_does_not_matter, _bf16_is_close,
+                    _resume_is_exact):
+        torch.manual_seed(0)
+        promise(make, data)
+        kept.append(promise.__name__.strip("_").replace("_", " "))
+    return kept
+
+
+def check_processes(make: Callable[[], Objective], channels: int = 1, size: int = 28, *, vocabulary: int | None = None,
+                    context: int = 16, pairs: bool = False, processes: int = 2, tolerance: float = 1e-5) -> dict[str, float]:
+    """Hold an objective to one more promise: several processes compute what one does with the whole batch.
+
+    A step on 16 samples is taken in float64 by one process, and by several that have some of the rows each: their mean loss
+    and terms, the mean of their gradients, and after the step the buffers of each (statistics, queues, centres) must be the
+    one process's. An objective that compares samples keeps this promise with `sslab.objectives.across`.
+
+    Called under torchrun, the processes are those of torch.distributed. Otherwise they are threads that meet at every
+    gather: the same mathematics, and nothing to launch. Objectives on a CPU only.
+
+    Args:
+        make, channels, size, vocabulary, context, pairs: as in `check_objective`.
+        processes: how many threads; a divisor of 16.
+        tolerance: largest difference, as a share of the largest number of a gradient or buffer.
+    Returns:
+        the largest such differences: "loss", "terms", "gradients", "state".
+    Raises:
+        AssertionError: a number differs; the message names it.
+        ValueError: an argument that does not fit.
+    """
+    if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1 or BATCH % processes:
+        raise ValueError(f"processes: got {processes!r}, takes a divisor of {BATCH}")
+    data = _data_for(make, channels, size, vocabulary, context, pairs)
+    torch.manual_seed(0)
+    objective = make().double().train()
+    batch = _batch(objective, data)
+    batch = (_as_double(batch[0]), batch[1]) if objective.needs_labels else _as_double(batch)
+    views = objective.make_views(batch, torch.Generator().manual_seed(1))
+    members = [distributed.join(torch.device("cpu"))] if distributed.processes() > 1 else _Threads(processes).members
+    copies = [copy.deepcopy(objective) for _ in members]
+    expected = _outcome(objective, views, None)
+    found: dict[str, float] = {}
+    for outcome in _all_at_once(_outcome, copies, views, members):
+        for kind, difference in _differences(expected, outcome, tolerance).items():
+            found[kind] = max(found.get(kind, 0.0), difference)
+    return found
+
+
+@dataclass
+class _Outcome:
+    """Of one step, as a process sees it."""
+
+    loss: dict[str, Tensor]
+    terms: dict[str, Tensor]
+    gradients: dict[str, Tensor]
+    state: dict[str, Tensor]
+
+
+def _outcome(objective: Objective, views, group) -> _Outcome:
+    with distributed.whole_batch_norms(group, objective), across.together(group):
+        loss = objective(distributed.own_rows(group, views))
+        loss.total.backward()
+        distributed.average_gradients(group, objective)
+        objective.after_step()
+    said = {name: value.detach().double() for name, value in (("", loss.total), *loss.terms.items())}
+    if group is not None:
+        said = {name: group.gather(value).mean(dim=0) for name, value in said.items()}
+    gradients = {name: p.grad for name, p in objective.named_parameters() if p.grad is not None}
+    return _Outcome({"loss": said.pop("")}, said, gradients, dict(objective.named_buffers()))
+
+
+def _differences(expected: _Outcome, found: _Outcome, tolerance: float) -> dict[str, float]:
+    """The largest difference of each kind, as a share of the largest number; refuses those above the tolerance."""
+    largest: dict[str, float] = {}
+    for kind in ("loss", "terms", "state", "gradients"):
+        ones, others = getattr(expected, kind), getattr(found, kind)
+        assert ones.keys() == others.keys(), f"{kind}: one process has {sorted(ones)}, several have {sorted(others)}"
+        top = max((float(one.abs().max()) for one in ones.values() if one.numel()), default=0.0)
+        largest[kind] = 0.0
+        for name, one in ones.items():
+            if not one.numel():
+                continue
+            scale = max(float(one.abs().max()), 1e-3 * top, 1e-12)   # what should be 0 is 0 but for rounding
+            share = float((one - others[name]).abs().max()) / scale
+            assert share <= tolerance, (f"{kind}: {name} of several processes differs from one process's by {share:.1e} of "
+                                        "its size; what compares samples must gather them: sslab.objectives.across")
+            largest[kind] = max(largest[kind], share)
+    return largest
+
+
+class _Threads:
+    """Threads that act as processes: `members` are their groups."""
+
+    def __init__(self, count: int) -> None:
+        self.barrier, self.box = threading.Barrier(count, timeout=60), [None] * count
+        self.members = [_Member(self, rank) for rank in range(count)]
+
+
+class _Member:
+    """One of them; see `across.Group`."""
+
+    def __init__(self, threads: _Threads, rank: int) -> None:
+        self.threads, self.rank, self.count = threads, rank, len(threads.box)
+
+    def gather(self, x: Tensor) -> Tensor:
+        self.threads.box[self.rank] = x.detach()
+        self.threads.barrier.wait()
+        every = torch.stack(self.threads.box)
+        self.threads.barrier.wait()                                  # nobody puts the next one before all have read
+        return every
+
+    def sum_(self, x: Tensor) -> None:
+        x.copy_(self.gather(x).sum(dim=0))
+
+
+def _all_at_once(task: Callable, copies: list, views, members: list) -> list:
+    """task(copy, views, member) for each member, in threads if there are several. The first real error is raised."""
+    if len(members) == 1:
+        return [task(copies[0], views, members[0])]
+
+    def run(made, member):
+        try:
+            return task(made, views, member)
+        except Exception:
+            member.threads.barrier.abort()                           # the others would wait for this one
+            raise
+
+    with ThreadPoolExecutor(len(members)) as pool:
+        waiting = [pool.submit(run, made, member) for made, member in zip(copies, members, strict=True)]
+    errors = [each.exception() for each in waiting if each.exception() is not None]
+    for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
+        raise error
+    return [each.result() for each in waiting]
+
+
+def _as_double(inputs):
+    if isinstance(inputs, Pairs):
+        return Pairs(_as_double(inputs.images), inputs.drawn, inputs.captions, inputs.said)
+    return inputs.double() / 255 if inputs.dtype == torch.uint8 else inputs
+
+
+def _data_for(make, channels: int, size: int, vocabulary: int | None, context: int, pairs: bool):
+    """Some random samples of what an objective learns from."""
     if pairs and vocabulary is None:
         raise ValueError("vocabulary: got None, takes how many tokens the captions have")
     if vocabulary is None:
@@ -46,14 +195,7 @@ def check_objective(make: Callable[[], Objective], channels: int = 1, size: int 
         data = _tiny_texts(vocabulary, context, not pairs and getattr(make().encoder, "continuous", False))
         if pairs:
             data = _tiny_pairs(_tiny_dataset(channels, size).train, data.train)
-    kept = []
-    for promise in (_shapes, _finite_at_the_ends_of_knobs, _gradient_reaches_the_encoder, _same_seed_same_views,
-                    _knobs_take_effect_at_the_next_step, _order_of_the_batch_does_not_matter, _bf16_is_close,
-                    _resume_is_exact):
-        torch.manual_seed(0)
-        promise(make, data)
-        kept.append(promise.__name__.strip("_").replace("_", " "))
-    return kept
+    return data
 
 
 def _tiny_dataset(channels: int, size: int):

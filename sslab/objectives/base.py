@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sslab._names import choose
 from sslab.knobs import Adjustable, Knob
+from sslab.objectives import across
 from sslab.views import Augment
 
 
@@ -49,14 +50,15 @@ def full_precision(loss: Callable[..., Any]) -> Callable[..., Any]:
                  for each in (value if isinstance(value, (list, tuple)) else [value])]
         device = next((each.device.type for each in given if isinstance(each, Tensor)), "cpu")
         with torch.autocast(device, enabled=False):
-            return loss(*map(_raised, values), **{name: _raised(value) for name, value in options.items()})
+            return loss(*map(raised, values), **{name: raised(value) for name, value in options.items()})
 
     return run
 
 
-def _raised(value: Any) -> Any:
+def raised(value: Any) -> Any:
+    """Half types as float32 (in lists too); everything else as it is."""
     if isinstance(value, (list, tuple)):
-        return [_raised(each) for each in value]
+        return [raised(each) for each in value]
     return value.float() if isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16) else value
 
 
@@ -85,10 +87,14 @@ class Objective(Adjustable, nn.Module):
         Adjustable.__init__(self, **values)
 
     def make_views(self, batch: Any, generator: torch.Generator) -> Any:
-        """The pretext task: an unlabelled batch -> what `forward` takes."""
+        """The pretext task: an unlabelled batch -> what `forward` takes.
+
+        A tensor or several, rows in the order of the batch: with several processes each takes its share of the rows.
+        """
         raise NotImplementedError
 
     def forward(self, views: Any) -> Loss:
+        """Several processes see some of the rows each; what compares rows gathers them first: `sslab.objectives.across`."""
         raise NotImplementedError
 
     def after_step(self) -> None:
@@ -160,9 +166,9 @@ class Baseline(nn.Module):
 
     @torch.no_grad()
     def see(self, targets: Tensor) -> None:                          # [B, *shape]
-        self.count += len(targets)
-        self.total += targets.sum(dim=0, dtype=torch.float64)
-        self.squares += targets.double().square().flatten(1).mean(dim=1).sum()
+        self.count += len(targets) * across.processes()
+        self.total += across.summed(targets.sum(dim=0, dtype=torch.float64))
+        self.squares += across.summed(targets.double().square().flatten(1).mean(dim=1).sum())
 
     @property
     def mean(self) -> Tensor:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from sslab.knobs import number, switch
-from sslab.objectives.base import Loss, full_precision
+from sslab.objectives import across
+from sslab.objectives.base import Loss, full_precision, raised
 from sslab.objectives.distillation import Prototypes
 from sslab.objectives.joint import LOCAL_VIEWS, OUTPUT_NORM, MultiCrop
 from sslab.views import Augment
@@ -92,8 +93,9 @@ class SwAV(MultiCrop):
     def forward(self, views: tuple[Tensor, ...]) -> Loss:
         h, z = self.see_all(views)
         scores = [self.prototypes(each) for each in z]               # [B, K] each
-        large = [score.detach().float() for score in scores[:2]]
+        large = [across.gather(raised(score.detach())) for score in scores[:2]]      # all are shared out together
         codes = [sinkhorn(s, self.epsilon) if self.balanced else (s / self.epsilon).softmax(dim=1) for s in large]
+        codes = [across.mine(code) for code in codes]                # [B, K] each
         total = swav(scores, codes, self.temperature)
         entropy = torch.stack([torch.special.entr(code).sum(dim=1).mean() for code in codes]).mean()
         return Loss(total, {"code_entropy": entropy, "divergence": total - entropy}, h, torch.cat(z[:2]))

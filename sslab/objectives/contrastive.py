@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sslab.knobs import number, switch
+from sslab.objectives import across
 from sslab.objectives.base import Loss, full_precision
 from sslab.objectives.chunked import chunked_info_nce, worth_chunking
 from sslab.objectives.joint import OUTPUT_NORM, TwoViews
@@ -74,7 +75,7 @@ class SimCLR(TwoViews):
 
     def forward(self, views: tuple[Tensor, Tensor]) -> Loss:
         h, z = self.see(views)                                       # [2B, D], [2B, P]
-        z1, z2 = z.chunk(2)
+        z1, z2 = across.gather(z, 2).chunk(2)                        # [B, P] each
         pull = attraction(z1, z2, self.temperature)
         if not self.negatives:
             return Loss(pull, {"attraction": pull}, h, z)

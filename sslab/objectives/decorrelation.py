@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sslab.knobs import number, switch
-from sslab.objectives.base import Loss, full_precision
+from sslab.objectives import across
+from sslab.objectives.base import Loss, full_precision, raised
 from sslab.objectives.joint import OUTPUT_NORM, TwoViews
 
 VARIANCE_EPSILON = 1e-4
@@ -160,7 +161,7 @@ class BarlowTwins(TwoViews):
 
     def forward(self, views: tuple[Tensor, Tensor]) -> Loss:
         h, z = self.see(views)
-        invariance, redundancy = _barlow_terms(*z.chunk(2))
+        invariance, redundancy = _barlow_terms(*across.gather(z, 2).chunk(2))
         redundancy = self.off_diagonal_weight * self.decorrelate * redundancy
         return Loss(invariance + redundancy, {"invariance": invariance, "redundancy": redundancy}, h, z)
 
@@ -183,7 +184,7 @@ class VICReg(TwoViews):
         h, z = self.see(views)
         weights = {"invariance": self.invariance, "variance": self.variance, "covariance": self.covariance}
         terms = {name: weight * term for (name, weight), term
-                 in zip(weights.items(), _vicreg_terms(*z.float().chunk(2)), strict=True)}
+                 in zip(weights.items(), _vicreg_terms(*across.gather(raised(z), 2).chunk(2)), strict=True)}
         return Loss(sum(terms.values()), terms, h, z)
 
     def reference_levels(self) -> dict[str, float]:
@@ -209,7 +210,7 @@ class LeJEPA(TwoViews):
     def forward(self, views: tuple[Tensor, Tensor]) -> Loss:
         h, z = self.see(views)
         lines = torch.Generator().manual_seed(self._seed)
-        prediction, gaussian = _lejepa_terms(z.float().chunk(2), self.slices, 17, lines)
+        prediction, gaussian = _lejepa_terms(across.gather(raised(z), 2).chunk(2), self.slices, 17, lines)
         terms = {"prediction": (1 - self.gaussian_weight) * prediction, "gaussian": self.gaussian_weight * gaussian}
         return Loss(sum(terms.values()), terms, h, z)
 

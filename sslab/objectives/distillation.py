@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from sslab.encoders import predictor
 from sslab.knobs import number, switch
-from sslab.objectives.base import Loss, full_precision
+from sslab.objectives import across
+from sslab.objectives.base import Loss, full_precision, raised
 from sslab.objectives.joint import LOCAL_VIEWS, OUTPUT_NORM, MultiCrop, Teacher, TwoViews
 from sslab.views import Augment
 
@@ -167,7 +168,7 @@ class DINO(MultiCrop):
     def forward(self, views: tuple[Tensor, ...]) -> Loss:
         h, z = self.see_all(views)
         student = [self.prototypes(each) for each in z]              # [B, K] each
-        said = self.teacher(torch.cat(views[:2])).float()            # [2B, K]
+        said = raised(self.teacher(torch.cat(views[:2])))            # [2B, K]
         self._said = said
         center = self.center if self.centring else torch.zeros_like(self.center)
         temperature = self.teacher_temperature if self.sharpening else self.student_temperature
@@ -177,7 +178,7 @@ class DINO(MultiCrop):
     def after_step(self) -> None:
         self.teacher.follow(self.encoder, self.projector, self.prototypes, momentum=self.momentum)
         if self._said is not None:
-            self.center.lerp_(self._said.mean(dim=0), 1 - self.center_momentum)
+            self.center.lerp_(across.average(self._said.mean(dim=0)), 1 - self.center_momentum)
 
     def reference_levels(self) -> dict[str, float]:
         return {"all prototypes alike": math.log(len(self.center)), "one prototype for all": 0.0}

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslab.encoders import projector
+from sslab.objectives import across
 from sslab.objectives.base import Objective
 from sslab.views import Augment
 
@@ -46,7 +47,7 @@ class TwoViews(Objective):
 
     def see(self, views: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """Views [B, C, H, W] of one size -> embeddings and projections of all of them, stacked: [VB, D], [VB, P]."""
-        self._batch = len(views[0])
+        self._batch = len(views[0]) * across.processes()
         h = self.encoder(torch.cat(views))
         return h, self.project(h)
 

@@ -12,7 +12,8 @@ from sslab.datasets.tokenizer import CLS, MASK, PAD, SEP, WORDS, in_text
 from sslab.encoders import transformer
 from sslab.encoders.transformer import mean_over_tokens
 from sslab.knobs import Knob, choice, number, switch
-from sslab.objectives.base import Loss, Objective, full_precision
+from sslab.objectives import across
+from sslab.objectives.base import Loss, Objective, full_precision, raised
 from sslab.views import Augment
 
 LEFT_OUT = -100                                                      # a target that does not count
@@ -157,7 +158,8 @@ class Language(Objective):
     def _see(self, targets: Tensor, counted: Tensor) -> None:
         """Count the answers [B, K] that are marked in `counted` [B, K]."""
         if self.training:
-            self.counts.index_add_(0, targets.clamp(min=0).flatten(), counted.long().flatten())
+            new = torch.zeros_like(self.counts).index_add_(0, targets.clamp(min=0).flatten(), counted.long().flatten())
+            self.counts += across.summed(new)
 
 
 class MaskedLanguageModel(Language):
@@ -235,10 +237,11 @@ class MaskedLanguageModel(Language):
         counted = chosen if self.loss_on == "masked" else in_text(tokens)           # [B, T]
         logits, targets, counted, chosen = self._answers(hidden, tokens, counted, chosen, self._places(tokens, pair))
         self._see(targets, counted)
-        total = words = masked_tokens(logits, targets, counted)
+        total = words = masked_tokens(logits, targets, counted) * across.weight(counted.sum())
         terms = _accuracies(logits, targets, chosen)
         if pair:
-            follows = F.binary_cross_entropy_with_logits(self.follows(hidden[:, 0])[:, 0].float(), pair[1])
+            said = raised(self.follows(hidden[:, 0])[:, 0])          # [B]
+            follows = F.binary_cross_entropy_with_logits(said, pair[1].to(said))
             total, terms = words + follows, {"masked tokens": words, "sentence pair": follows, **terms}
         return Loss(total, terms, mean_over_tokens(hidden, seen))
 
@@ -328,8 +331,11 @@ class GPT(Language):
         targets = next_targets(tokens, self.shift)                   # [B, T]
         counted = targets != LEFT_OUT
         self._see(targets, counted)
-        right = (logits.detach().argmax(dim=2) == targets).sum() / counted.sum().clamp(min=1)
-        return Loss(next_token(logits, tokens, shift=self.shift), {"accuracy": right}, mean_over_tokens(hidden, tokens))
+        count = counted.sum()
+        share = across.weight(count)
+        right = (logits.detach().argmax(dim=2) == targets).sum() / count.clamp(min=1)
+        total = next_token(logits, tokens, shift=self.shift) * share
+        return Loss(total, {"accuracy": right * share}, mean_over_tokens(hidden, tokens))
 
     def _causal(self) -> bool:
         return self.causal
@@ -350,8 +356,9 @@ def _join(first: Tensor, second: Tensor) -> Tensor:
 def _accuracies(logits: Tensor, targets: Tensor, chosen: Tensor) -> dict[str, Tensor]:
     """How often the hidden token is the likeliest, and among the five likeliest: [B, K, V], [B, K], bool [B, K]."""
     hits = logits.topk(min(5, logits.shape[2]), dim=2).indices == targets[..., None] # [B, K, 5]
-    hits, count = hits & chosen[..., None], chosen.sum().clamp(min=1)
-    return {"accuracy": hits[..., 0].sum() / count, "top 5": hits.sum() / count}
+    hits, count = hits & chosen[..., None], chosen.sum()
+    share, count = across.weight(count), count.clamp(min=1)
+    return {"accuracy": hits[..., 0].sum() / count * share, "top 5": hits.sum() / count * share}
 
 
 def _hashed(tokens: Tensor, streams: int) -> Tensor:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from sslab.encoders import centred
 from sslab.knobs import number, switch
-from sslab.objectives.base import Loss, full_precision
+from sslab.objectives import across
+from sslab.objectives.base import Loss, full_precision, raised
 from sslab.objectives.joint import Teacher
 from sslab.objectives.masked import MaskDecoder, Masked
 from sslab.views import Augment, latent_masks
@@ -96,7 +97,7 @@ class IJEPA(Masked):
 
     def project(self, tokens: Tensor) -> Tensor:
         """Tokens [B, T, D] of whole pictures -> [B, D], what the gauges read: the mean of the targets of a picture."""
-        return F.layer_norm(tokens.float(), tokens.shape[-1:]).mean(dim=1)
+        return F.layer_norm(raised(tokens), tokens.shape[-1:]).mean(dim=1)
 
     def after_step(self) -> None:
         self.teacher.follow(self.encoder, momentum=self.momentum)
@@ -123,4 +124,4 @@ def target_spread(tokens: Tensor) -> Tensor:
     Returns:
         scalar, a mean over places and features of the unbiased variance of the normalised tokens: 0 is collapse.
     """
-    return F.layer_norm(tokens, tokens.shape[-1:]).var(dim=0, correction=min(1, len(tokens) - 1)).mean()
+    return across.variance(F.layer_norm(tokens, tokens.shape[-1:])).mean()

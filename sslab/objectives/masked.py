@@ -10,6 +10,7 @@ from sslab.datasets.base import as_floats
 from sslab.encoders import centred
 from sslab.encoders.vit import Block, sine_positions
 from sslab.knobs import choice, number, switch
+from sslab.objectives import across
 from sslab.objectives.base import Baseline, Loss, Objective, full_precision
 from sslab.views import Augment, block_mask, random_mask
 
@@ -218,7 +219,8 @@ class MAE(Masked):
             self._see(target, mask)
         seen = codes.mean(dim=1)                                     # [B, D]
         used = self.codes.mean.to(seen).expand_as(seen) if self.constant_code else None
-        return Loss(masked_patches(prediction, target, mask, self.normalise), {}, seen, used)
+        total = masked_patches(prediction, target, mask, self.normalise) * across.weight(mask.sum())
+        return Loss(total, {}, seen, used)
 
     def reference_levels(self) -> dict[str, float]:
         kind = self._kind()
@@ -278,7 +280,7 @@ class MAE(Masked):
         target = normalise_patches(target) if self.normalise else target
         self.targets[kind].see(target)
         self.squares[kind].see(target.square().mean(dim=2))
-        self.scored.lerp_(mask.to(self.scored).mean(dim=0), 0.05)
+        self.scored.lerp_(across.average(mask.to(self.scored).mean(dim=0)), 0.05)
 
     def _variances(self, kind: str) -> Tensor:
         """The error of the best constant answer at each place, [T]."""

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslab.knobs import number, switch
-from sslab.objectives.base import Loss, full_precision
+from sslab.objectives import across
+from sslab.objectives.base import Loss, full_precision, raised
 from sslab.objectives.chunked import chunked_info_nce, chunked_queue_nce, worth_chunking
 from sslab.objectives.contrastive import attraction
 from sslab.objectives.joint import OUTPUT_NORM, Teacher, TwoViews
@@ -106,15 +107,17 @@ class MoCo(TwoViews):
             k = torch.cat(views[::-1] if self.symmetric else views[1:])              # the other view is the key
             for network in networks:
                 k = network(k)                                       # [2B, P] or [B, P]
-        self._keys = F.normalize(k.float(), dim=1)
+        parts = 2 if self.symmetric else 1
+        keys = across.gather(k, parts)                               # of all processes, as the queue is
+        self._keys = F.normalize(raised(keys), dim=1)
         pull = attraction(z, k, self.temperature)
         if not self.negatives:
             return Loss(pull, {"attraction": pull}, h, z)
         if self.queue:
             total = info_nce(z, k, self.past.keys, self.temperature)
         else:
-            halves = zip(z.split(self._batch), k.split(self._batch), strict=True)
-            each = [info_nce(queries, keys, None, self.temperature) for queries, keys in halves]
+            halves = zip(across.gather(z, parts).chunk(parts), keys.chunk(parts), strict=True)
+            each = [info_nce(*half, None, self.temperature) for half in halves]
             total = torch.stack(each).mean()
         return Loss(total, {"attraction": pull, "repulsion": total - pull}, h, z)
 

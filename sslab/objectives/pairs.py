@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from sslab.encoders import TextEncoder
 from sslab.knobs import choice, number, switch
-from sslab.objectives.base import Loss, Objective, evaluating, full_precision
+from sslab.objectives import across
+from sslab.objectives.base import Loss, Objective, evaluating, full_precision, raised
 from sslab.objectives.chunked import chunked_both_ways, worth_chunking
 from sslab.views import Augment
 
@@ -169,7 +170,7 @@ class TwoTowers(Objective):
     def see(self, views: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Images and tokens -> the pictures' h [B, D], and both projections [B, P] each, not normalised."""
         images, tokens = views
-        self._batch = len(images)
+        self._batch = len(images) * across.processes()
         if self.frozen_image:
             with torch.no_grad(), evaluating(self.encoder):
                 h = self.encoder(images)
@@ -196,7 +197,7 @@ class TwoTowers(Objective):
         return F.normalize(torch.cat(parts), dim=1)
 
     def _loss(self, total: Tensor, terms: dict[str, Tensor], h: Tensor, image: Tensor, text: Tensor) -> Loss:
-        z = F.normalize(torch.cat([image, text]).float(), dim=1)     # [2B, P]
+        z = F.normalize(raised(torch.cat([image, text])), dim=1)     # [2B, P]
         return Loss(total, {**terms, "temperature": 1 / self.scale.detach()}, h, z)
 
 
@@ -207,7 +208,8 @@ class CLIP(TwoTowers):
 
     def forward(self, views: tuple[Tensor, Tensor]) -> Loss:
         h, image, text = self.see(views)
-        to_text, to_image, hits = both_ways(image, text, self.scale, normalised=self.normalised)
+        every = across.gather(image), across.gather(text)            # [B, P] each
+        to_text, to_image, hits = both_ways(*every, self.scale, normalised=self.normalised)
         terms = {"image to text": to_text, "text to image": to_image, "accuracy": hits}
         return self._loss((to_text + to_image) / 2, terms, h, image, text)
 
@@ -229,7 +231,8 @@ class SigLIP(TwoTowers):
 
     def forward(self, views: tuple[Tensor, Tensor]) -> Loss:
         h, image, text = self.see(views)
-        partners, strangers, hits = _yes_or_no(image, text, self.scale, self.bias, normalised=self.normalised)
+        every = across.gather(image), across.gather(text)            # [B, P] each
+        partners, strangers, hits = _yes_or_no(*every, self.scale, self.bias, normalised=self.normalised)
         terms = {"partners": partners, "strangers": strangers, "accuracy": hits, "bias": self.bias.detach().clone()}
         return self._loss(partners + strangers, terms, h, image, text)
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from sslab.datasets.base import as_floats
 from sslab.encoders import projector
 from sslab.knobs import choice, number, switch
-from sslab.objectives.base import Baseline, Loss, Objective, full_precision
+from sslab.objectives import across
+from sslab.objectives.base import Baseline, Loss, Objective, full_precision, raised
 from sslab.views import Augment
 
 TURNS = 4                                                            # of 90 degrees, counter-clockwise
@@ -61,7 +62,7 @@ class Rotation(Objective):
 
     def forward(self, views: tuple[Tensor]) -> Loss:
         h = self.encoder(views[0].flatten(0, 1))                     # [4B, D]
-        logits = self.head(h).float()                                # [4B, 4]
+        logits = raised(self.head(h))                                # [4B, 4]
         answers = torch.arange(TURNS, device=h.device).repeat(len(views[0]))
         return Loss(F.cross_entropy(logits, answers), {"accuracy": _accuracy(logits, answers)}, h)
 
@@ -154,7 +155,7 @@ class Jigsaw(Objective):
         middle, others = h[:, MIDDLE], h[:, [place for place in range(1 + PLACES) if place != MIDDLE]]
         middle = middle if self.compare else torch.zeros_like(middle)
         pairs = torch.cat([middle[:, None].expand_as(others), others], dim=2)        # [B, 8, 2D]
-        return self.head(pairs.flatten(0, 1)).float().view(len(h), PLACES, PLACES)
+        return raised(self.head(pairs.flatten(0, 1))).view(len(h), PLACES, PLACES)
 
     def reference_levels(self) -> dict[str, float]:
         return {"chance": math.log(PLACES)}
@@ -315,16 +316,18 @@ class Colourisation(Objective):
     def forward(self, views: tuple[Tensor, Tensor]) -> Loss:
         shown, ab = views
         maps = self.encoder.maps(shown)                              # [B, D, h, w]
-        logits = self.head(maps).float()                             # [B, Q, P, P]
+        logits = raised(self.head(maps))                             # [B, Q, P, P]
         bins = self.bin_of(ab)                                       # [B, P, P]
         if self.training:
             self._count(bins, ab)
         coloured = bins != self.bin_of(torch.zeros_like(ab[:1, :, :1, :1]))
         right = logits.argmax(dim=1) == bins
         terms = {"accuracy": right.float().mean(),
-                 "accuracy_in_colour": (right & coloured).sum() / coloured.sum().clamp(min=1)}
+                 "accuracy_in_colour": (right & coloured).sum() / coloured.sum().clamp(min=1) * across.weight(coloured.sum())}
         if self.answer == "bins":
-            return Loss(F.cross_entropy(logits, bins, self.weights().float()), terms, maps.mean((2, 3)))
+            weights = self.weights().to(logits)                      # [Q]
+            total = F.cross_entropy(logits, bins, weights) * across.weight(weights[bins].sum())
+            return Loss(total, terms, maps.mean((2, 3)))
         said = torch.einsum("bqhw,qc->bchw", logits.softmax(dim=1), self.bins)
         return Loss(((said - ab) / AB).square().mean(), terms, maps.mean((2, 3)))
 
@@ -334,7 +337,8 @@ class Colourisation(Objective):
 
     @torch.no_grad()
     def _count(self, bins: Tensor, ab: Tensor) -> None:
-        self.counts.index_add_(0, bins.flatten(), torch.ones_like(bins.flatten(), dtype=torch.float64))
+        new = torch.zeros_like(self.counts)
+        self.counts += across.summed(new.index_add_(0, bins.flatten(), torch.ones_like(bins.flatten(), dtype=torch.float64)))
         self.mean.see(ab.movedim(1, 3).reshape(-1, 2) / AB)
 
     @property

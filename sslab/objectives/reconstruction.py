@@ -12,7 +12,7 @@ from sslab._names import choose
 from sslab.datasets.base import as_floats
 from sslab.encoders.decoder import Decoder
 from sslab.knobs import choice, number, switch
-from sslab.objectives.base import Baseline, Loss, Objective, evaluating, full_precision
+from sslab.objectives.base import Baseline, Loss, Objective, evaluating, full_precision, raised
 from sslab.views import Augment
 
 CORRUPTIONS = ("gaussian", "masking", "salt and pepper", "none")
@@ -141,7 +141,7 @@ class Bottleneck(Objective):
     def see(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures in [0, 1] -> embeddings [B, D], and the numbers of the linear layer [B, latents]."""
         maps = self.encoder.maps(images)                             # [B, D, h, w]
-        return maps.mean(dim=(2, 3)), self.to_latent(maps.flatten(1)).float()
+        return maps.mean(dim=(2, 3)), raised(self.to_latent(maps.flatten(1)))
 
     def note(self, target: Tensor) -> None:
         """Remember targets, for the reference levels."""
@@ -195,7 +195,7 @@ class Autoencoder(Bottleneck):
         self.note(target)
         h, z = self.see(images)                                      # [B, D], [B, latents]
         logits = self.decoder(z)                                     # [B, C, H, W]
-        error = squared_error(logits.float().sigmoid(), target)
+        error = squared_error(raised(logits).sigmoid(), target)
         total = error if self.loss == "squared" else bernoulli_error(logits, target).mean()
         return Loss(total, {"squared error": error}, h, z)
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslab.objectives.base import Loss, Objective
+from sslab.objectives.base import Loss, Objective, raised
 from sslab.views import Augment
 
 
@@ -34,7 +34,7 @@ class Supervised(Objective):
     def forward(self, views: tuple[Tensor, Tensor]) -> Loss:
         images, labels = views
         h = self.encoder(images)                                     # [B, D]
-        total = F.cross_entropy(self.head(h).float(), labels)
+        total = F.cross_entropy(raised(self.head(h)), labels)
         return Loss(total, {}, h)
 
     def reference_levels(self) -> dict[str, float]:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from sslab._names import choose
 from sslab.knobs import choice, number, switch
-from sslab.objectives.base import Loss, full_precision
+from sslab.objectives import across
+from sslab.objectives.base import Loss, full_precision, raised
 from sslab.objectives.reconstruction import PART, Bottleneck, bernoulli_error, looking
 
 LIKELIHOODS = ("bernoulli", "gaussian")
@@ -159,10 +160,10 @@ class VAE(Bottleneck):
         h, numbers = self.see(images)                                # [B, D], [B, 2 latents]
         mean, log_variance = numbers.chunk(2, dim=1)                 # [B, latents] each
         z = mean + (0.5 * log_variance).exp() * noise if self.sampling else mean
-        logits = self.decoder(z).float()                             # [B, C, H, W]
+        logits = raised(self.decoder(z))                             # [B, C, H, W]
         reconstruction = logits if self.likelihood == "bernoulli" else logits.sigmoid()
         surprise = negative_log_likelihood(reconstruction, images, self.likelihood, self.deviation).mean()
-        each = _kl_terms(mean, log_variance).mean(dim=0)             # [latents], mean over the batch
+        each = across.average(_kl_terms(mean, log_variance).mean(dim=0))             # [latents], mean over the batch
         total = surprise + self.beta * each.clamp(min=self.free_bits).sum()
         return Loss(total, {"reconstruction": surprise, "kl": each.sum()}, h, mean)
 

@@ -14,16 +14,20 @@ from torch import Tensor, nn
 from sslab._names import choose
 from sslab.datasets.base import as_fed, inputs_of
 from sslab.datasets.pairs import Pairs
-from sslab.objectives import Objective
+from sslab.objectives import Loss, Objective, across
 from sslab.training import checkpoint as checkpoints
-from sslab.training.devices import Precision, autocast, choose_precision, limit_threads, pick_device, place
+from sslab.training import distributed
+from sslab.training.devices import Precision, autocast, choose_precision, limit_threads, place
 
 _ORDER, _VIEWS, _GLOBAL = range(3)                                   # what a seed is for
 
 
 @dataclass
 class Step:
-    """One step of training, just taken. Tensors are detached and stay on the device until somebody reads them."""
+    """One step of training, just taken. Tensors are detached and stay on the device until somebody reads them.
+
+    Of several processes all have the same loss and terms, and each has the embedding and projection of its own rows.
+    """
 
     index: int                                                       # 0, 1, ...
     total: int                                                       # steps planned
@@ -46,17 +50,21 @@ def train(objective: Objective, dataset, *, epochs: float = 10, steps: int | Non
     Everything random comes from (seed, step), so the same call gives the same weights, and a resumed run the same
     as an uninterrupted one. Closing the generator ends the run; with `checkpoint`, its state is saved then.
 
+    Under torchrun every process makes the same call, and all train one model as one process would on the whole batch:
+    docs/distributed.md.
+
     Args:
         objective: changed in place; also its knobs may change while it trains, from any thread.
         dataset: anything whose `train` has `inputs`, or `images`: uint8 [N, C, H, W], or tokens, whole numbers [N, T],
             or `Pairs`; and `labels` [N] if the objective needs them. With labels a small N is repeated until a batch is full: each
             copy gets views of its own.
         epochs: passes over the training data; the last incomplete batch of each is left out.
+        batch_size: of all processes together, a multiple of their number.
         steps: how many steps, in place of `epochs`.
         learning_rate: AdamW's, at the peak: linear warm-up over the share `warmup` of the steps, then a cosine to 0.
         weight_decay: on matrices and filters only, not on norms and biases.
         precision: "auto" measures what is fastest here; "float32", "bf16", or a Precision.
-        checkpoint: a file to write every `checkpoint_every` steps and at the end.
+        checkpoint: a file to write every `checkpoint_every` steps and at the end; the first process reads and writes it.
         resume: go on from `checkpoint` if it is there.
     Raises:
         ValueError: an argument is out of its range, or `resume` finds a run with other settings.
@@ -72,6 +80,8 @@ def train(objective: Objective, dataset, *, epochs: float = 10, steps: int | Non
         _positive(steps=steps)
     if isinstance(precision, str):
         choose(precision, ("auto", "float32", "bf16"), "precision")
+    if batch_size % (together := distributed.processes()):
+        raise ValueError(f"batch_size: got {batch_size}, takes a multiple of the number of processes ({together})")
     data = dataset.train
     inputs = inputs_of(data)
     count = len(inputs)
@@ -86,26 +96,30 @@ def train(objective: Objective, dataset, *, epochs: float = 10, steps: int | Non
     total = steps or max(1, round(epochs * batches))
     run = {"objective": type(objective).__name__, "images": count, "batch_size": batch_size, "seed": seed, "steps": total,
            "learning_rate": learning_rate, "weight_decay": weight_decay, "warmup": warmup}
-    return _run(objective, data, run, repeats, precision, torch.device(device or pick_device()), path,
-                checkpoint_every)
+    device = distributed.own_device(device)
+    return _run(objective, data, run, repeats, precision, device, path, checkpoint_every, distributed.join(device))
 
 
-def _run(objective, data, run, repeats, precision, device, path, every) -> Iterator[Step]:
+def _run(objective, data, run, repeats, precision, device, path, every, group) -> Iterator[Step]:
     header, tensors, first, earlier = None, None, 0, 0.0
-    threads = limit_threads()
-    if path is not None and path.exists():
-        tensors, header = checkpoints.read(path)
+    count = 1 if group is None else group.count                      # of processes
+    threads = limit_threads() if group is None else distributed.own_threads()
+    distributed.same_everywhere(group, run)
+    if path is not None:
+        tensors, header = distributed.from_first(group, lambda: checkpoints.read(path) if path.exists() else (None, None))
+    if header is not None:
         for name, value in run.items():
             if header["run"][name] != value:
                 raise ValueError(f"{name}: got {value!r}, but {path} was trained with {header['run'][name]!r}")
         precision, first, earlier = Precision(**header["precision"]), header["step"], header["seconds"]
-        if header["threads"] != threads:                             # sums in another order are other sums
+        if header["threads"] != threads and header.get("processes", 1) == count:     # sums in another order are other sums
             torch.set_num_threads(header["threads"])
     inputs = inputs_of(data).to(device)
     labels = data.labels.to(device) if objective.needs_labels else None
     if precision == "auto":
-        sample = inputs[: run["batch_size"]]
-        precision = choose_precision(objective.encoder, sample.pictures if isinstance(sample, Pairs) else as_fed(sample), device)
+        sample = inputs[: run["batch_size"] // count]
+        sample = sample.pictures if isinstance(sample, Pairs) else as_fed(sample)
+        precision = distributed.from_first(group, lambda: choose_precision(objective.encoder, sample, device))
     elif isinstance(precision, str):
         precision = Precision(precision, channels_last=precision == "bf16")
     place(objective, device, precision).train()
@@ -114,50 +128,71 @@ def _run(objective, data, run, repeats, precision, device, path, every) -> Itera
     if header is not None:
         checkpoints.restore(tensors, objective, optimizer)
         objective.set(**header["knobs"])
+    if group is not None:
+        distributed.share_weights(group, objective)
+        objective.set(**distributed.from_first(group, objective.values))
     guard, order, seconds, done = _NaNGuard(device), None, earlier, first
-    try:
-        for index in range(first, run["steps"]):
-            start = time.perf_counter()
-            epoch, batch = divmod(index, len(inputs) * repeats // run["batch_size"])
-            if order is None or batch == 0:
-                order = _order(len(inputs), repeats, run["seed"], epoch).to(device)
-            rows = order[batch * run["batch_size"]:(batch + 1) * run["batch_size"]]
-            rate = _schedule(index, run)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            with objective.step(), torch.random.fork_rng(devices=[]):
-                torch.manual_seed(_seed(run["seed"], _GLOBAL, index))    # for dropout and the like
-                knobs = objective.values()
-                generator = torch.Generator().manual_seed(_seed(run["seed"], _VIEWS, index))
-                fed = as_fed(inputs[rows])
-                views = objective.make_views(fed if labels is None else (fed, labels[rows]), generator)
-                with autocast(device, precision):
-                    loss = objective(views)
-                guard.see(index, loss, knobs)
-                loss.total.backward()
-                optimizer.step()
-                optimizer.zero_grad()
-                objective.after_step()
-            done = index + 1
-            elapsed = time.perf_counter() - start
-            seconds += elapsed
-            if path is not None and (done % every == 0 or done == run["steps"]):
-                _save(path, objective, optimizer, run, done, seconds, precision, guard)
-            yield Step(index, run["steps"], loss.total.detach(), {k: v.detach() for k, v in loss.terms.items()},
-                       loss.embedding.detach(), None if loss.projection is None else loss.projection.detach(),
-                       seconds, run["batch_size"] * objective.views_per_image / elapsed, rate, knobs)
-        guard.check()
-    except GeneratorExit:                                            # the reader closed us: keep what was learned
-        if path is not None and done > first and done < run["steps"] and done % every:
-            _save(path, objective, optimizer, run, done, seconds, precision, guard)
-        raise
+
+    def save() -> None:
+        guard.check()                                                # in every process, before the first one writes
+        if group is None or group.rank == 0:
+            _save(path, objective, optimizer, run, done, seconds, precision, count)
+
+    with distributed.whole_batch_norms(group, objective):
+        try:
+            for index in range(first, run["steps"]):
+                start = time.perf_counter()
+                epoch, batch = divmod(index, len(inputs) * repeats // run["batch_size"])
+                if order is None or batch == 0:
+                    order = _order(len(inputs), repeats, run["seed"], epoch).to(device)
+                rows = order[batch * run["batch_size"]:(batch + 1) * run["batch_size"]]
+                rate = _schedule(index, run)
+                for part in optimizer.param_groups:
+                    part["lr"] = rate
+                with objective.step(), torch.random.fork_rng(devices=[]):
+                    torch.manual_seed(_seed(run["seed"], _GLOBAL, index))    # for dropout and the like
+                    knobs = objective.values()
+                    generator = torch.Generator().manual_seed(_seed(run["seed"], _VIEWS, index))
+                    fed = as_fed(inputs[rows])
+                    views = objective.make_views(fed if labels is None else (fed, labels[rows]), generator)
+                    views = distributed.own_rows(group, views)
+                    with across.together(group):
+                        with autocast(device, precision):
+                            loss = objective(views)
+                        seen = _of_all(loss)
+                        guard.see(index, seen, knobs)
+                        loss.total.backward()
+                        distributed.average_gradients(group, objective)
+                        optimizer.step()
+                        optimizer.zero_grad()
+                        objective.after_step()
+                done = index + 1
+                elapsed = time.perf_counter() - start
+                seconds += elapsed
+                if path is not None and (done % every == 0 or done == run["steps"]):
+                    save()
+                yield Step(index, run["steps"], seen.total, seen.terms, seen.embedding, seen.projection, seconds,
+                           run["batch_size"] * objective.views_per_image / elapsed, rate, knobs)
+            guard.check()
+        except GeneratorExit:                                        # the reader closed us: keep what was learned
+            if path is not None and done > first and done < run["steps"] and done % every:
+                save()
+            raise
 
 
-def _save(path, objective, optimizer, run, done, seconds, precision, guard) -> None:
-    guard.check()
+def _of_all(loss: Loss) -> Loss:
+    """Without gradient, total and terms are means over all processes; so NaN in one is NaN in all."""
+    values = [value.detach() for value in (loss.total, *loss.terms.values())]
+    if across.processes() > 1:
+        values = across.average(torch.stack([value.to(values[0]) for value in values])).unbind()
+    projection = None if loss.projection is None else loss.projection.detach()
+    return Loss(values[0], dict(zip(loss.terms, values[1:], strict=True)), loss.embedding.detach(), projection)
+
+
+def _save(path, objective, optimizer, run, done, seconds, precision, processes) -> None:
     checkpoints.save(path, objective, optimizer, {
         "run": run, "step": done, "seconds": seconds, "knobs": objective.values(), "threads": torch.get_num_threads(),
-        "precision": {"name": precision.name, "channels_last": precision.channels_last}})
+        "processes": processes, "precision": {"name": precision.name, "channels_last": precision.channels_last}})
 
 
 class _NaNGuard:
