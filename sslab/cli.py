@@ -1,12 +1,15 @@
-"""The `sslab` command: `sslab lab` opens the notebooks, `sslab doctor` says what this machine has."""
+"""The `sslab` command: `sslab lab` opens the notebooks, `sslab doctor` says what this machine has, `sslab train` outgrows both."""
 
 import importlib
 import sys
 
 import click
 
-# Groups of other parts: name -> (where it is, what `sslab --help` says). Loaded when used, so that --help is quick.
-GROUPS = {"course": ("sslab.course.cli:course", "Build and check the notebooks and their records.")}
+# Commands of other parts: name -> (where it is, what `sslab --help` says). Loaded when used, so that --help is quick.
+GROUPS = {"train": ("sslab.commands.train:train", "Train an objective on a dataset, in a folder; Ctrl-C saves."),
+          "evaluate": ("sslab.commands.evaluate:evaluate", "Probes, neighbours, controls and diagnosis of a run."),
+          "export": ("sslab.commands.export:export", "The encoder of a run as safetensors, TorchScript or ONNX."),
+          "course": ("sslab.course.cli:course", "Build and check the notebooks and their records.")}
 
 
 class Commands(click.Group):

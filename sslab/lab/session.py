@@ -20,10 +20,9 @@ import threading
 import weakref
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from sslab import datasets, encoders, objectives
+from sslab import datasets, encoders, objectives, runs
 from sslab._names import choose
 from sslab.knobs import Knob
 from sslab.lab.pairs import Finding
@@ -76,6 +75,20 @@ class Lab:
         self._finalizer = None
         self.dashboard = None
         self._make()
+
+    @staticmethod
+    def follow(path, share: float = 0.05) -> "Lab":
+        """The dashboard of a run of `sslab train`, which trains elsewhere: `Lab.follow("runs/x")`. Also headless: `history`.
+
+        Args:
+            path: the run's folder, on a disk that both can read.
+            share: of the time, for what needs the weights (map, probe): they are of the last checkpoint. 0: none of it.
+        Raises:
+            ValueError: the folder holds no run, or share is not from 0 to 1.
+        """
+        from sslab.lab.follow import Following
+
+        return Following(path, share)
 
     # ---- what a person does
 
@@ -355,14 +368,7 @@ class Lab:
         takes = next(kind for kind in KINDS if self.objective_name in objectives.names(kind))
         if (kind := kind_of(dataset)) != takes:
             raise ValueError(_misfit(self.objective_name, takes, self.dataset_name, kind))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            encoder = objectives.encoder_for(self.objective_name, dataset, self._encoder)
-            views = objectives.views_for(self.objective_name, dataset.name)
-            options = {"classes": dataset.num_classes} if self.objective_name == "supervised" else {}
-            if kind == "pairs":
-                options["text"] = objectives.text_tower_for(dataset)
-            return objectives.create(self.objective_name, encoder, views=views, **options)
+        return runs.make_objective(self.objective_name, dataset, self._encoder, self.seed)
 
     def _recipe(self, dataset) -> dict[str, Any]:
         name = self.objective_name
