@@ -24,8 +24,7 @@ import torch
 
 from sslab import datasets, objectives
 from sslab._names import choose
-from sslab.datasets.base import inputs_of
-from sslab.datasets.pairs import Pairs
+from sslab.datasets.pairs import kind_of
 from sslab.training import checkpoint as checkpoints
 
 VERSION = 1
@@ -95,12 +94,6 @@ def make_objective(name: str, data, encoder: str | None = None, seed: int = 0) -
         if kind == "pairs":
             options["text"] = objectives.text_tower_for(data)
         return objectives.create(name, network, views=views, **options)
-
-
-def kind_of(data) -> str:
-    """What a dataset is made of: "images", "text" or "pairs"."""
-    inputs = inputs_of(data.train)
-    return "pairs" if isinstance(inputs, Pairs) else "images" if inputs.ndim == 4 else "text"
 
 
 def default_folder(objective: str, data: str) -> Path:

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from sslab._names import choose
-from sslab.datasets.base import PARTS, Card, data_uri, split_by
+from sslab.datasets.base import PARTS, Card, data_uri, inputs_of, split_by
 from sslab.datasets.bundled import (
     EMOJI_GROUPS,
     VENDORS,
@@ -262,6 +262,12 @@ class PairDataset:
             f'<img alt="{called}" src="{data_uri(self.pairs[some].pictures)}" '
             f'style="image-rendering:pixelated;margin:4px 0"><div>{called}</div>{rows}</div>'
         )
+
+
+def kind_of(dataset) -> str:
+    """What a dataset is made of: "images", "text" or "pairs"."""
+    inputs = inputs_of(dataset.train)
+    return "pairs" if isinstance(inputs, Pairs) else "images" if inputs.ndim == 4 else "text"
 
 
 def _counted(pairs: Pairs) -> str:

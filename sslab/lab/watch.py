@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from sslab import evaluation
-from sslab.datasets import Pairs
 from sslab.datasets.base import as_floats, inputs_of
+from sslab.datasets.pairs import Pairs, kind_of
 from sslab.lab.pairs import SEARCHED, Drawings, Searcher, names
 from sslab.lab.projection import SteadyPCA
 from sslab.lab.text import Question, Reader, Readings, bag_of_words, how_many, lines
@@ -298,12 +298,6 @@ class Watcher:
             untrained = evaluation.random_encoder(self.objective.encoder, seen, self.seed)
             self.controls.update(measured, **{"random encoder":
                                               self._accuracy(evaluation.features(untrained, self._images))})
-
-
-def kind_of(dataset) -> str:
-    """What a dataset is made of: "images", "text" or "pairs"."""
-    inputs = inputs_of(dataset.train)
-    return "pairs" if isinstance(inputs, Pairs) else "images" if inputs.ndim == 4 else "text"
 
 
 def asks(objective) -> str | None:

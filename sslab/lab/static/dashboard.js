@@ -433,7 +433,7 @@ class View {
   draw() {
     if (!this.known || !this.theme || !this.root.clientWidth) return;
     const ghosts = this.$("[name=compare]").checked ? [...this.ghosts].reverse() : [];
-    const mine = columnsOf(this.rows, this.columns), steps = this.rows.length;
+    const mine = columnsOf(this.rows, this.columns), steps = mine.step.length ? mine.step.at(-1) + 1 : 0;
     const end = lastStep(Math.max(steps, ...ghosts.map((ghost) => ghost.columns.step.length)), this.total);
     const changes = merged(this.changes);
     const { theme, plots } = this;
