@@ -7,12 +7,13 @@ import torch
 from sslab.figures.style import COLOURS, MARKERS, ROLES, class_style, new_figure
 
 
-def label_efficiency(results: dict, chance: float):
-    """Accuracy on test images against labels per class, one line a representation.
+def label_efficiency(results: dict, chance: float, of: str = "images"):
+    """Accuracy on test images (or texts) against labels per class, one line a representation.
 
     Args:
         results: name -> Efficiency, or name -> {labels per class: (mean, (low, high) or None)}.
         chance: accuracy of guessing.
+        of: what is classified.
     """
     figure, (axis,) = new_figure(width=7.5, height=3.8)
     own, highest = 0, 0.0
@@ -32,7 +33,7 @@ def label_efficiency(results: dict, chance: float):
         axis.fill_between(range(len(budgets)), *zip(*bounds, strict=True), color=colour, alpha=0.2, linewidth=0)
         axis.set_xticks(range(len(budgets)), budgets)
     axis.axhline(chance, color="0.5", linestyle=":", label="chance")
-    axis.set(xlabel="labels per class", ylabel="accuracy on test images", ylim=(0, 1 if highest > 0.6 else 1.2 * highest))
+    axis.set(xlabel="labels per class", ylabel=f"accuracy on test {of}", ylim=(0, 1 if highest > 0.6 else 1.2 * highest))
     axis.grid(axis="y", alpha=0.3)
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure

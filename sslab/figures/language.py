@@ -220,7 +220,7 @@ def progress(curves: dict[str, tuple[Sequence[float], Sequence[float]]], lines: 
                       color=ROLES.get(name, ("0.4",))[0], annotation_clip=False)
     if rings:
         axis.plot([], [], "o", markersize=9, fillstyle="none", color="0.4", markeredgewidth=1.5, label=f"{'above' if rising else 'below'} a line from here on")
-    axis.legend(loc="lower right" if rising else "upper right", facecolor="white", edgecolor="none", framealpha=0.9)
+    axis.legend(loc="upper left" if rising else "upper right", facecolor="white", edgecolor="none", framealpha=0.9)
     return figure
 
 
