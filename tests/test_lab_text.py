@@ -20,7 +20,7 @@ from sslab.datasets import Card, TextDataset
 from sslab.datasets.base import split_in_order
 from sslab.datasets.tokenizer import CLS, MASK, PAD, SEP, train_tokenizer
 from sslab.lab.bridge import Bridge
-from sslab.lab.display import _page
+from sslab.lab.display import _page, _written
 from sslab.lab.session import Lab
 from sslab.lab.text import (
     ADDED,
@@ -576,3 +576,7 @@ def test_questions_and_readings_read_well():
     assert Question("a [MASK]").changed("hidden", None, 1) == Question("a [MASK]", 1.0)
     assert str(Reading("a [MASK]", words=(("mat", 0.25), ("cat", 0.1)), truth="mat")) == "a [MASK]: mat 25 %, cat 10 % (it was 'mat')"
     assert str(Reading("a", " cat")) == "a |  cat"
+
+
+def test_the_still_picture_shows_what_has_no_glyph_as_a_dot():
+    assert _written({"held-out text": "half\x1fpast", "your text": "a b"}) == ["held-out text: half·past", "your text: a b"]

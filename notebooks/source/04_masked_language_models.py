@@ -42,7 +42,7 @@ guess_count = predict("04/count", "After two minutes of training on two cores, a
 guess_count
 
 # %%
-guess_all = predict("04/all", "You let *all* tokens count in the loss, not only the hidden ones. The loss will ...",
+guess_all = predict("04/all", "You let all tokens count in the loss, not only the hidden ones. The loss will ...",
                     ["be lower, and more is learned: six times as many answers", "be lower, and less is learned",
                      "be higher"])
 guess_all
@@ -184,7 +184,7 @@ guess_count.reveal("more often than that, less often than counting both")
 # ## 5. Explain: what has it learned, and what is it worth? (20 minutes)
 #
 # Two minutes are not much. Beside the data lies a **checkpoint**: the same network, trained for {{ 04/pretrained/train-seconds | minutes }} on
-# two cores. It is loaded only if its checksum is right, and it says how it was made.
+# one core. It is loaded only if its checksum is right, and it says how it was made.
 
 # %%
 teacher = sslab.pretrained("bert", "wordnet")

@@ -39,7 +39,7 @@ guess_ngram = predict("05/ngram", "After two minutes on two cores, against an n-
 guess_ngram
 
 # %%
-guess_future = predict("05/future", "You let each token see also those *after* it. The loss will ...",
+guess_future = predict("05/future", "You let each token see also those after it. The loss will ...",
                        ["fall to nearly 0, and the model writes perfectly", "fall to nearly 0, and the model writes rubbish",
                         "stay as it was: nobody needs the future"])
 guess_future
@@ -126,7 +126,7 @@ score = ngram.score("validation")
 f"{score.bits_per_character:.3f} bits per character, perplexity {score.perplexity:.0f}"
 
 # %%
-passages.decode(passages.tokenizer.encode("In the morning the")) + " " + ngram.sample("In the morning the", 40)
+"In the morning the" + ngram.sample("In the morning the", 40)
 
 # %% [markdown]
 # ## 4. Run it live (12 minutes)

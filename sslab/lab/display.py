@@ -108,7 +108,8 @@ SHOWN = {"images": "images", "text": "texts", "pairs": "drawings"}
 
 def _written(readings) -> list[str]:
     """Lines of text: what a language model said."""
-    return [line for name, reading in readings.items() for line in textwrap.wrap(f"{name}: {reading}", 170)]
+    lines = (line for name, reading in readings.items() for line in textwrap.wrap(f"{name}: {reading}", 170))
+    return ["".join(letter if letter.isprintable() else "·" for letter in line) for line in lines]       # no glyph for a control character
 
 
 def _draw_map(axes, run) -> None:

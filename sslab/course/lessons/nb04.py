@@ -291,7 +291,8 @@ def _(r):
     return every(r["04/class/top-5"], lambda share: share > r["04/counts/left-neighbour/top-5"].value)
 
 
-@define_claim("04/checkpoint-above-both", "The checkpoint finds more of them than a model that counts both neighbours.",
+@define_claim("04/checkpoint-above-both", "The checkpoint finds more hidden words among its first five than a model that counts both "
+              "neighbours.",
               evidence=["04/pretrained/top-5", "04/counts/both-neighbours/top-5"],
               without={"04/pretrained/top-5": "04/counts/both-neighbours/top-5"})
 def _(r):
