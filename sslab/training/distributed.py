@@ -4,8 +4,10 @@ A script that calls `sslab.train` needs no change. How it works and what it cost
 """
 
 import atexit
+import gc
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -67,8 +69,11 @@ def join(device: torch.device) -> across.Group | None:
 
 
 def _leave() -> None:
+    """At the interpreter's end: gloo's threads let go of their last tensors, for which they need an interpreter that is alive."""
     if dist.is_initialized():
         dist.destroy_process_group()
+        gc.collect()
+        time.sleep(0.2)
 
 
 def own_device(wanted: torch.device | str | None) -> torch.device:
