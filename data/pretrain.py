@@ -3,7 +3,7 @@
     python data/pretrain.py bert                # train, or go on from runs/pretrain/, and say what came out
     python data/pretrain.py bert --write        # ... and replace the file here, and its line in SHA256SUMS
 
-Each takes half an hour on a CPU core. Killed, it goes on from its last 200 steps; called again, it trains no more.
+Each took 40 to 50 minutes on one CPU core with other work beside it. Killed, it goes on from its last 200 steps; called again, it trains no more.
 """
 
 import argparse
