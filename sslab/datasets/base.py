@@ -67,8 +67,41 @@ class Split:
         return f"Split({len(self):,} images of {'x'.join(map(str, self.images.shape[1:]))})"
 
 
+class Parts:
+    """What datasets of all kinds share: three parts, each gathered when it is asked for first, and the classes.
+
+    A subclass has `splits`, `class_names` and an empty dict `_parts`, and writes `_gather`.
+    """
+
+    def _gather(self, name: str, index: Tensor):
+        """The part of this name, whose rows are `index`."""
+        raise NotImplementedError
+
+    def _part(self, name: str):
+        index, part = self.splits[name], self._parts.get(name)
+        if part is None or part.indices is not index:       # gathered once: copying 18,000 images takes 10 ms
+            part = self._parts[name] = self._gather(name, index)
+        return part
+
+    @property
+    def train(self):
+        return self._part("train")
+
+    @property
+    def validation(self):
+        return self._part("validation")
+
+    @property
+    def test(self):
+        return self._part("test")
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+
 @dataclass(repr=False)
-class Dataset:
+class Dataset(Parts):
     """Images with their labels, splits and card.
 
     Loaded tensors are shared by every `load()` of the same name in this process: do not write into them
@@ -95,23 +128,8 @@ class Dataset:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     _parts: dict[str, Split] = field(default_factory=dict, init=False, compare=False)
 
-    def _part(self, name: str) -> Split:
-        index, part = self.splits[name], self._parts.get(name)
-        if part is None or part.indices is not index:       # gathered once: copying 18,000 images takes 10 ms
-            part = self._parts[name] = Split(self.images[index], self.labels[index], index)
-        return part
-
-    @property
-    def train(self) -> Split:
-        return self._part("train")
-
-    @property
-    def validation(self) -> Split:
-        return self._part("validation")
-
-    @property
-    def test(self) -> Split:
-        return self._part("test")
+    def _gather(self, name: str, index: Tensor) -> Split:
+        return Split(self.images[index], self.labels[index], index)
 
     @property
     def channels(self) -> int:
@@ -121,10 +139,6 @@ class Dataset:
     def size(self) -> int:
         """Height of an image in pixels."""
         return self.images.shape[2]
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.class_names)
 
     def __len__(self) -> int:
         return len(self.images)

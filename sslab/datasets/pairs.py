@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from sslab._names import choose
-from sslab.datasets.base import PARTS, Card, data_uri, inputs_of, split_by
+from sslab.datasets.base import PARTS, Card, Parts, data_uri, inputs_of, split_by
 from sslab.datasets.bundled import (
     EMOJI_GROUPS,
     VENDORS,
@@ -109,7 +109,7 @@ class PairSplit:
 
 
 @dataclass(repr=False)
-class PairDataset:
+class PairDataset(Parts):
     """Things with their drawings, captions, labels, splits and card.
 
     Loaded tensors are shared by every `load()` with the same options in this process: do not write into them.
@@ -145,28 +145,13 @@ class PairDataset:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     _parts: dict[str, PairSplit] = field(default_factory=dict, init=False, compare=False)
 
-    def _part(self, name: str) -> PairSplit:
-        index, part = self.splits[name], self._parts.get(name)
-        if part is None or part.indices is not index:
-            pairs = self.pairs[index]
-            if name == "train" and self.held_out is not None:
-                place = self.drawers.index(self.held_out)              # `index` made a copy: it may be written to
-                pairs.images[:, place], pairs.drawn[:, place] = WHITE, False
-            part = self._parts[name] = PairSplit(pairs, self.labels[index], index)
-        return part
-
-    @property
-    def train(self) -> PairSplit:
-        """The training things, without the drawings that are held out."""
-        return self._part("train")
-
-    @property
-    def validation(self) -> PairSplit:
-        return self._part("validation")
-
-    @property
-    def test(self) -> PairSplit:
-        return self._part("test")
+    def _gather(self, name: str, index: Tensor) -> PairSplit:
+        """The training part is without the drawings that are held out."""
+        pairs = self.pairs[index]
+        if name == "train" and self.held_out is not None:
+            place = self.drawers.index(self.held_out)                  # `index` made a copy: it may be written to
+            pairs.images[:, place], pairs.drawn[:, place] = WHITE, False
+        return PairSplit(pairs, self.labels[index], index)
 
     @property
     def vocabulary(self) -> int:
@@ -196,10 +181,6 @@ class PairDataset:
     def continuous(self) -> bool:
         """A caption is a text of its own: what a text encoder asks."""
         return False
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.class_names)
 
     def drawings(self, part: str, drawer: str | None = None) -> tuple[Tensor, Tensor]:
         """Every drawing there is of the things of a part, one a row.

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from sslab._names import choose
-from sslab.datasets.base import PARTS, Card, split_by
+from sslab.datasets.base import PARTS, Card, Parts, split_by
 from sslab.datasets.bundled import checksums, data_folder, read
 from sslab.datasets.tokenizer import (
     CLS,
@@ -75,7 +75,7 @@ class _Decoded(Sequence):
 
 
 @dataclass(repr=False)
-class TextDataset:
+class TextDataset(Parts):
     """Rows of tokens with their labels, splits, card and tokeniser.
 
     Loaded tensors are shared by every `load()` with the same options in this process: do not write into them.
@@ -108,23 +108,8 @@ class TextDataset:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     _parts: dict[str, TextSplit] = field(default_factory=dict, init=False, compare=False)
 
-    def _part(self, name: str) -> TextSplit:
-        index, part = self.splits[name], self._parts.get(name)
-        if part is None or part.indices is not index:
-            part = self._parts[name] = TextSplit(self.tokens[index], self.labels[index], index)
-        return part
-
-    @property
-    def train(self) -> TextSplit:
-        return self._part("train")
-
-    @property
-    def validation(self) -> TextSplit:
-        return self._part("validation")
-
-    @property
-    def test(self) -> TextSplit:
-        return self._part("test")
+    def _gather(self, name: str, index: Tensor) -> TextSplit:
+        return TextSplit(self.tokens[index], self.labels[index], index)
 
     @property
     def vocabulary(self) -> int:
@@ -140,10 +125,6 @@ class TextDataset:
     def padded(self) -> bool:
         """Whether [PAD] occurs in the rows."""
         return not self.continuous
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.class_names)
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Texts -> int16 [n, T], as the rows are: [CLS] tokens [SEP] [PAD] ..., or tokens alone where continuous.

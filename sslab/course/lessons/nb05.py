@@ -164,11 +164,20 @@ def style(seed, who):
     return {"": float(right.float().mean()), **{f"author-{a}": float(right[authors == a].float().mean()) for a in range(4)}}
 
 
+def _read_by_the_ngram(rows) -> dict:
+    """What follows the prompts in rows [n, T]: how much of it is repeated, and what it costs a model that counts."""
+    import math
+
+    data, model = _passages(), tokens_ngram().model
+    nats = [-float(model.log_probabilities(row.numpy())[PROMPT:].sum()) for row in rows]
+    letters = [len(data.decode(row[PROMPT:])) for row in rows]
+    return {"repeated": sum(repeated(row[PROMPT:]) for row in rows) / len(rows),
+            "bits": (sum(nats) / math.log(2) / sum(letters), "bits per character")}
+
+
 @evidence("05/sampling", seeds=range(3), version=1, unit="share of runs", temperature=TEMPERATURES)
 def sampling(seed, temperature):
     """What the checkpoint writes at some temperatures: how much it repeats itself, and what it costs a model that counts."""
-    import math
-
     import torch
 
     from sslab import evaluation
@@ -176,25 +185,14 @@ def sampling(seed, temperature):
     data, gpt = _checkpoint()
     rows, _ = prompts(data, each=10)
     drawn = evaluation.generate(gpt, rows[:, :PROMPT], LENGTH, temperature=temperature, generator=torch.Generator().manual_seed(seed))
-    model = tokens_ngram().model
-    nats = [-float(model.log_probabilities(row.numpy())[PROMPT:].sum()) for row in drawn]
-    letters = [len(data.decode(row[PROMPT:])) for row in drawn]
-    return {"repeated": sum(repeated(row[PROMPT:]) for row in drawn) / len(drawn),
-            "bits": (sum(nats) / math.log(2) / sum(letters), "bits per character")}
+    return _read_by_the_ngram(drawn)
 
 
 @evidence("05/real", version=1, unit="share of runs")
 def real(seed):
     """The same two measures of what really follows."""
-    import math
-
-    data = _passages()
-    rows, _ = prompts(data, each=10)
-    model = tokens_ngram().model
-    nats = [-float(model.log_probabilities(row.numpy())[PROMPT:].sum()) for row in rows]
-    letters = [len(data.decode(row[PROMPT:])) for row in rows]
-    return {"repeated": sum(repeated(row[PROMPT:]) for row in rows) / len(rows),
-            "bits": (sum(nats) / math.log(2) / sum(letters), "bits per character")}
+    rows, _ = prompts(_passages(), each=10)
+    return _read_by_the_ngram(rows)
 
 
 @define_claim("05/ngram-first", "After a run of class length the n-gram model of tokens still foretells new texts better, on every seed.",
