@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sslab import figures
+from sslab import datasets, figures
 
 
 def normal(*shape, seed=0):
@@ -65,3 +65,16 @@ def test_who_wins_shows_values_and_intervals():
 
 def test_the_older_figures_of_like_names_are_still_there():
     assert callable(figures.pairs) and callable(figures.similarity_matrix)
+
+
+def test_each_thing_as_each_draws_it():
+    data = datasets.load("emoji-pairs")
+    axis = figures.drawings(data, ["red apple", "ship"]).axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["red apple", "ship"]
+    labels = [label.get_text() for label in axis.get_xticklabels()]
+    assert labels[data.drawers.index("openmoji")] == "openmoji (held out)" and len(labels) == 6
+    x, y = axis.get_xticks()[1], axis.get_yticks()[1]                # the middle of the second vendor's ship
+    drawn = data.pairs.images[data.texts.index("ship"), 1][:, 16, 16] / 255
+    assert torch.allclose(torch.tensor(axis.images[0].get_array())[round(y), round(x)].float(), drawn, atol=1e-6)
+    with pytest.raises(ValueError, match="things: got 'ships'.*'ship'"):
+        figures.drawings(data, ["ships"])

@@ -140,6 +140,34 @@ def test_a_view_is_one_drawing_that_is_there_and_one_caption_that_was_said():
     assert read == {tuple(place) for place in batch.said.nonzero().tolist()}
 
 
+def two_drawers(**options):
+    torch.manual_seed(0)
+    return objectives.TwoDrawers(encoders.create("conv", (3, 16), width=8), hidden=16, outputs=8, **options)
+
+
+def test_two_drawers_keep_the_contract():
+    assert len(check_objective(two_drawers, 3, 16, vocabulary=V, context=T, pairs=True)) == 8
+
+
+def test_two_views_are_by_two_drawers():
+    batch, seen = things(), set()
+    for seed in range(60):
+        first, second = two_drawers().make_views(batch, torch.Generator().manual_seed(seed))
+        shown = [(view[:, 0, 0, 0] * 255).round().long() - 10 * torch.arange(12) for view in (first, second)]
+        for thing, pair in enumerate(zip(*(one.tolist() for one in shown), strict=True)):
+            seen.add((thing, *pair))
+    expected = set()
+    for thing, drawn in enumerate(batch.drawn.tolist()):
+        own = [place for place in range(3) if drawn[place]]
+        expected |= {(thing, a, b) for a in own for b in own if a != b or len(own) == 1}
+    assert seen == expected
+    alone = two_drawers(by_two=False)
+    first, second = alone.make_views(batch, torch.Generator().manual_seed(0))
+    assert torch.equal(first, second)
+    strangers = two_drawers(positives_shuffled=True).make_views(batch, torch.Generator().manual_seed(0))[1]
+    assert not torch.equal((strangers[:, 0, 0, 0] * 255).round().long() // 10, torch.arange(12))
+
+
 def test_the_caption_knob():
     batch, objective = things(), make()
     for caption, words in (("name", [6] * 12), ("tags", [6, 7] * 6), ("template", [8] * 12)):   # every other has no tags

@@ -23,7 +23,7 @@ from sslab.figures.family import (
                                   switched,
                                   teacher_memory,
 )
-from sslab.figures.image_text import modality_gap, pair_matrix, ranked, who_wins
+from sslab.figures.image_text import drawings, modality_gap, pair_matrix, ranked, who_wins
 from sslab.figures.language import (
                                   attention_words,
                                   masks,
@@ -60,7 +60,7 @@ from sslab.figures.style import COLOURS, MARKERS, class_style
 
 __all__ = ["COLOURS", "MARKERS", "ablation", "answers", "attention_maps", "attention_words", "by_class", "choices",
            "class_style", "clusters", "codes", "confusion", "context_and_targets", "correlations", "crops",
-           "denoising_steps", "embedding_map", "factor_heat_maps", "filled_in", "gauges", "generated", "interpolation",
+           "denoising_steps", "drawings", "embedding_map", "factor_heat_maps", "filled_in", "gauges", "generated", "interpolation",
            "label_efficiency", "latents_in_use", "leaderboard", "loss", "masks", "masks_and_fillings", "modality_gap",
            "neighbours", "next_words", "pair_matrix", "pairs", "palette", "patch_filters", "patches", "progress",
            "ranked", "reconstructions", "removals", "samples", "sampling", "settings", "similarity_matrix", "spectrum",

@@ -4,11 +4,31 @@ import math
 
 import torch
 
+from sslab._names import choose
 from sslab.datasets.base import as_floats
-from sslab.figures.pictures import GAP, tile
+from sslab.figures.pictures import GAP, sheet, tile
 from sslab.figures.style import COLOURS, MARKERS, ROLES, new_figure
 
 SCORE = 10                                                           # pixels below a picture, for its score
+
+
+def drawings(dataset, things):
+    """A row for each thing, a column for each who draws: what the pairs are made of. The one that is held out is said.
+
+    Args:
+        dataset: of pairs.
+        things: some of `dataset.texts`.
+    Raises:
+        ValueError: no such thing.
+    """
+    rows = [dataset.texts.index(choose(name, dataset.texts, "things")) for name in things]
+    count = len(dataset.drawers)
+    figure, (axis,) = new_figure(width=1.6 + 0.75 * count, height=0.6 + 0.62 * len(rows))
+    width = sheet(axis, dataset.pairs.images[rows].flatten(0, 1), count, rows=list(things))
+    labels = [f"{name} (held out)" if name == dataset.held_out else name for name in dataset.drawers]
+    axis.set_xticks([width * (column + 0.5) for column in range(count)], labels, rotation=25, ha="left", rotation_mode="anchor")
+    axis.xaxis.tick_top()
+    return figure
 
 
 def pair_matrix(images: torch.Tensor, texts: torch.Tensor, names, pictures: torch.Tensor | None = None):

@@ -36,7 +36,7 @@ from sslab.objectives.language import (
 from sslab.objectives.latent import IJEPA, latent_error, target_spread
 from sslab.objectives.masked import MAE, masked_patches, normalise_patches, patchify, unpatchify
 from sslab.objectives.momentum import MoCo, Queue, info_nce
-from sslab.objectives.pairs import CLIP, SigLIP, TwoTowers, both_ways, clip, siglip
+from sslab.objectives.pairs import CLIP, SigLIP, TwoDrawers, TwoTowers, both_ways, clip, siglip
 from sslab.objectives.pretext import (
     Colourisation,
     Jigsaw,
@@ -97,6 +97,7 @@ __all__ = [
     "Supervised",
     "SwAV",
     "Teacher",
+    "TwoDrawers",
     "TwoTowers",
     "TwoViews",
     "VICReg",

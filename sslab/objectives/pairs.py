@@ -12,6 +12,7 @@ from sslab.knobs import choice, number, switch
 from sslab.objectives import across
 from sslab.objectives.base import Loss, Objective, evaluating, full_precision, raised
 from sslab.objectives.chunked import chunked_both_ways, worth_chunking
+from sslab.objectives.contrastive import SimCLR
 from sslab.views import Augment
 
 LARGEST = math.log(100)                                              # of a learned log scale: temperature 0.01
@@ -241,3 +242,31 @@ class SigLIP(TwoTowers):
         with probability 1 / B, which costs log B for the B true ones and log(B / (B - 1)) for each of the others."""
         others = self._batch - 1
         return {"chance": math.log(self._batch) + (others * math.log1p(1 / others) if others else 0.0)}
+
+
+class TwoDrawers(SimCLR):
+    """SimCLR on things that several people drew: the two views of a thing are two of its drawings, each changed.
+
+    Words play no part. What stays the same from hand to hand is learned, and style is not: an augmentation that nobody had
+    to write. Like contrasting two cameras' views of a scene (Tian et al. 2019, arXiv:1906.05849).
+    """
+
+    title = "SimCLR, two drawers"
+    learns_from = "pairs"
+
+    by_two = switch(True, help="On: two drawings of a thing by different people. Off: one drawing of it, twice.")
+
+    def make_views(self, batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Pairs of B things -> two views of each, [B, C, S, S] twice; of a thing drawn once, both of that drawing."""
+        luck = torch.rand(batch.drawn.shape, generator=generator).to(batch.drawn.device, non_blocking=True)
+        best = luck.masked_fill(~batch.drawn, -1).topk(2, dim=1)     # [B, 2]; -1 is no drawing
+        first, second = best.indices.unbind(dim=1)
+        if not self.by_two:
+            second = first
+        second = torch.where(best.values[:, 1] < 0, first, second)
+        rows = torch.arange(len(batch), device=luck.device)
+        both = torch.cat([batch.images[rows, first], batch.images[rows, second]])
+        first, second = self.views(both, generator).chunk(2)
+        if self.positives_shuffled:
+            second = second.roll(1, dims=0)
+        return first, second

@@ -2,7 +2,8 @@
 
 const COLOURS = ["#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"];   // Okabe-Ito, no black, no yellow
 const SHAPES = ["circle", "square", "triangle", "diamond", "down", "plus", "cross", "star"];
-const LONGEST = 2500, SHORTEST = 120;                     // ms that a move from map to map may take
+const GLIDE = 1600;                                       // ms in which points go most of their way (1 - 1/e) to the newest map
+const THERE = 0.003;                                      // of the map's half width: nearer than this is arrived
 const NEAR = 14;                                          // px within which the pointer finds a point
 
 const classColour = (label) => (label < 0 ? "#888888" : COLOURS[label % COLOURS.length]);
@@ -65,11 +66,10 @@ class EmbeddingMap {
     this.legend = parent.querySelector(".legend");
     this.texts = null;                                    // what stands under the pointer, with the picture or in its place
     this.pictured = false;
-    this.points = this.target = this.source = null;
+    this.points = this.target = null;
     this.labels = [];
     this.only = null;
     this.pointed = -1;
-    this.interval = 400;
     this.drawn = 0;
     this.still = window.matchMedia("(prefers-reduced-motion: reduce)");
     this.canvas.addEventListener("pointermove", (event) => this.pick(this.nearest(event.offsetX, event.offsetY)));
@@ -110,25 +110,24 @@ class EmbeddingMap {
   }
 
   forget() {
-    this.points = this.target = this.source = null;
+    this.points = this.target = null;
     this.pick(-1);
   }
 
-  /** New places, Float32Array [2 N]: the points move there in about the time that a map takes to come. */
+  /**
+   * New places, Float32Array [2 N]. The points glide there, ever slower, so that they still move if the next map is late:
+   * how long it takes is not known beforehand.
+   */
   move(target, jump = false) {
-    const now = performance.now();
-    if (this.arrived) this.interval = 0.5 * this.interval + 0.5 * Math.min(now - this.arrived, LONGEST);
-    this.arrived = now;
     const first = !this.points || this.points.length !== target.length;
-    this.source = first ? target.slice() : this.points.slice();
-    if (first) this.points = target.slice();
     this.target = target;
-    this.begun = now;
-    this.lasts = first || jump || this.still.matches ? 0 : Math.max(SHORTEST, 1.1 * this.interval);
+    this.began = performance.now();
+    if (first || jump || this.still.matches) this.points = target.slice();
+    this.settled = false;
   }
 
   get moving() {
-    return this.target !== null && this.lasts > 0 && this.points !== null && !this.settled;
+    return this.points !== null && !this.settled;
   }
 
   draw(now) {
@@ -137,11 +136,14 @@ class EmbeddingMap {
     if (!fitted || !this.theme) return;
     if (!this.points) return;
     const { context: c, width, height } = fitted, ratio = window.devicePixelRatio || 1;
-    const share = this.lasts ? Math.min(1, (now - this.begun) / this.lasts) : 1;
+    const share = 1 - Math.exp(-Math.max(0, now - this.began) / GLIDE);
+    this.began = now;
+    let left = 0;
     for (let i = 0; i < this.points.length; i++) {
-      this.points[i] = this.source[i] + share * (this.target[i] - this.source[i]);
+      left = Math.max(left, Math.abs(this.target[i] - this.points[i]));
+      this.points[i] += share * (this.target[i] - this.points[i]);
     }
-    this.settled = share >= 1;
+    this.settled = left < THERE;
     const radius = Math.max(3.2, Math.min(width, height) / 95);
     if (!this.stamps || this.stampedFor !== `${radius} ${ratio}`) {
       this.stamps = new Map([...new Set(this.labels)].map((label) => [label, stamp(label, this.theme, ratio, radius)]));
