@@ -349,7 +349,7 @@ def test_what_goes_with_it(emoji):
     assert views.hue == views.greyscale == views.flip == 0           # captions say "red" and "left"
     settings = recipe("siglip", "emoji-pairs", len(emoji.train))
     step = next(train(objectives.create("siglip", encoder, views=views, text=tower), emoji, **settings, precision="float32", device="cpu"))
-    assert torch.isfinite(step.loss) and step.embedding.shape == (256, 128) and step.projection.shape == (512, 128)
+    assert torch.isfinite(step.loss) and step.embedding.shape == (128, 2048) and step.projection.shape == (256, 128)
     assert datasets.names(kind="pairs") == ["emoji-pairs"] and datasets.names(kind="test") == ["openclipart"]
 
 
@@ -442,3 +442,17 @@ def test_lists_that_are_none(mine):
     refused("with 9 different pictures that can be used; takes 10 or more", content=nine)
     refused("size: got 4, takes", size=4)
     refused("tokenizer: got 'words'", tokenizer="words")
+
+
+def test_the_encoder_of_pairs_keeps_where_things_are(emoji):
+    encoder = objectives.encoder_for("clip", emoji)
+    assert encoder.dim == 2048 and objectives.encoder_for("clip", emoji, "conv").dim == objectives.encoder_for("simclr", (3, 32)).dim == 128
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        h, maps = encoder.eval().net(images), encoder.net.maps(images)                   # [2, 2048], [2, 128, 4, 4]
+    for channel, row, column in ((0, 0, 0), (5, 1, 3), (127, 3, 2)):
+        assert torch.equal(h[:, 16 * channel + 4 * row + column], maps[:, channel, row, column])
+    halves = encoders.create("conv", (3, 32), cells=2).eval()
+    with torch.no_grad():
+        h, maps = halves.net(images), halves.net.maps(images)
+    assert torch.allclose(h[:, 4 * 7 + 1], maps[:, 7, :2, 2:].mean(dim=(1, 2)), atol=1e-6)

@@ -123,6 +123,7 @@ def blurred(picture, sigma):
 @pytest.mark.parametrize("knobs", [
     {"crop": 0.2}, {"flip": 0.5}, {"crop": 0.3, "flip": 0.5}, {"crop": 0.5, "crop_ratio": 3},
     {"rotation": 40}, {"crop": 0.3, "flip": 0.5, "rotation": 180},
+    {"crop": 0.5, "crop_largest": 3, "crop_ratio": 2}, {"crop": 0.8, "crop_largest": 4, "rotation": 20},
 ])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_moves(knobs, channels):
@@ -149,6 +150,21 @@ def test_blur():
     assert 0 < (p["sigma"] > 0).sum() < 8
     for i, picture in enumerate(images):
         torch.testing.assert_close(views[i], blurred(picture, p["sigma"][i].item()), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_outlines(channels):
+    images = pictures(n=8, channels=channels).double() / 255
+    views, p = one_knob(images, outline=0.6)
+    assert 0 < (p["fade"] < 0).sum() < 8
+    for i, picture in enumerate(images):
+        fade, expected = p["fade"][i].item(), picture.clone()
+        grey = sum(w * c for w, c in zip(LUMA, picture, strict=True)) if channels == 3 else picture[0]
+        for row, column in np.ndindex(*grey.shape) if fade >= 0 else ():
+            near = grey[max(row - 1, 0):row + 2, max(column - 1, 0):column + 2]
+            ink = min(1.0, 2 * float(near.max() - near.min()))
+            expected[:, row, column] = (picture[:, row, column] * (1 - fade) + fade) * (1 - ink)
+        torch.testing.assert_close(views[i], expected, atol=1e-6, rtol=0)
 
 
 def test_all_at_once_is_one_after_the_other():
@@ -253,6 +269,8 @@ def test_a_knob_leaves_the_other_choices_alone():
     plain = Augment(crop=0.3, flip=0.5).draw(50, 3, 8, 8, generator())
     more = Augment(crop=0.3, flip=0.5, erase=1, hue=0.2, noise=0.1).draw(50, 3, 8, 8, generator())
     assert all(torch.equal(value, more[name]) for name, value in plain.items())
+    inked = Augment(crop=0.3, flip=0.5, outline=0.5).draw(50, 3, 8, 8, generator())
+    assert all(torch.equal(value, inked[name]) for name, value in plain.items())
     flipped = Augment(crop=0.3, flip=0.9).draw(50, 3, 8, 8, generator())
     assert torch.equal(flipped["crop_left"], plain["crop_left"])
 
@@ -314,6 +332,14 @@ def test_distributions():
     assert abs((erased > 0).float().mean() - 0.25) < 0.015 and erased.max() <= 0.33 + 1e-6
     assert (p["erase_left"] + p["erase_width"]).max() <= 1 + 1e-6
     assert abs(p["noise"].std() - 0.1) < 0.001
+    p = Augment(crop=0.5, crop_largest=2.5, outline=0.3).draw(n, 3, 4, 4, generator())
+    area = p["crop_width"] * p["crop_height"]
+    assert area.min() >= 0.5 - 1e-6 and area.max() <= 2.5 + 1e-5 and abs(area.mean() - 1.5) < 0.02
+    inside = p["crop_width"] <= 1
+    end = p["crop_left"] + p["crop_width"]
+    assert p["crop_left"][inside].min() >= 0 and end[inside].max() <= 1 + 1e-6
+    assert p["crop_left"][~inside].max() <= 1e-6 and end[~inside].min() >= 1 - 1e-6          # all of the picture is in view
+    assert abs((p["fade"] >= 0).float().mean() - 0.3) < 0.015 and abs(p["fade"][p["fade"] >= 0].mean() - 0.5) < 0.02
 
 
 def test_errors_name_what_is_wrong():

@@ -109,7 +109,7 @@ def create(name: str, dataset, **options) -> Encoder | TextEncoder:
             "vit": 4 blocks of width 128, 0.8 M parameters, dim 128.
             "transformer": for text; 4 blocks of width 128, 0.8 M parameters and 128 a token of the vocabulary, dim 128.
         dataset: a Dataset, or (channels, size) of its images; for text (vocabulary, context).
-        options: `width` for conv; `patch`, `dim`, `depth`, `heads` for vit; `dim`, `depth`, `heads`, `causal`,
+        options: `width` and `cells` for conv; `patch`, `dim`, `depth`, `heads` for vit; `dim`, `depth`, `heads`, `causal`,
             `positions`, `segments` for transformer, and `padded` and `continuous` where they are not the dataset's.
     Raises:
         ValueError: no such encoder, images for a text encoder or the reverse, or options that do not fit.

@@ -23,18 +23,20 @@ class Residual(nn.Module):
 
 
 class ResidualNet(nn.Module):
-    """A 3x3 stem, stages of residual blocks that halve the image, and the mean over what is left of it.
+    """A 3x3 stem, stages of residual blocks that halve the image, and the mean over what is left of it, or over its parts.
 
     Args:
         channels: colour channels C of the images.
         widths: channels of the stem and of each stage; the last one is `dim`.
         blocks: residual blocks a stage. The first block of each stage after the first has stride 2.
         stem_stride: 2 halves the image in the stem already, a quarter of the computing of 1.
+        cells: the last maps are averaged in so many parts a side, one after the other: above 1, h keeps where something is.
     """
 
-    def __init__(self, channels: int, widths: tuple[int, ...], blocks: int, stem_stride: int = 1) -> None:
+    def __init__(self, channels: int, widths: tuple[int, ...], blocks: int, stem_stride: int = 1, cells: int = 1) -> None:
         super().__init__()
-        self.dim = widths[-1]
+        self.cells = cells
+        self.dim = widths[-1] * cells**2
         self.stem = nn.Sequential(nn.Conv2d(channels, widths[0], 3, stem_stride, 1, bias=False),
                                   nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
         stages, before = [], widths[0]
@@ -51,12 +53,13 @@ class ResidualNet(nn.Module):
         return self.stages(self.stem(x))                             # [B, dim, h, w]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.maps(x).mean(dim=(2, 3))                         # [B, dim]
+        maps = self.maps(x)
+        return maps.mean(dim=(2, 3)) if self.cells == 1 else F.adaptive_avg_pool2d(maps, self.cells).flatten(1)      # [B, dim]
 
 
-def conv(channels: int, size: int, width: int = 32) -> ResidualNet:
-    """The default on a CPU: 3 residual blocks after a stem of stride 2; dim = 4 width."""
-    return ResidualNet(channels, (width, 2 * width, 4 * width), blocks=1, stem_stride=2)
+def conv(channels: int, size: int, width: int = 32, cells: int = 1) -> ResidualNet:
+    """The default on a CPU: 3 residual blocks after a stem of stride 2; dim = 4 width cells^2."""
+    return ResidualNet(channels, (width, 2 * width, 4 * width), blocks=1, stem_stride=2, cells=cells)
 
 
 def resnet18(channels: int, size: int) -> ResidualNet:

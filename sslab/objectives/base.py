@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +79,7 @@ class Objective(Adjustable, nn.Module):
     views_per_image = 2                                              # for the rate in views/s
     augmented = True                                                 # False: trains on the pictures as they are
     architecture: dict[str, Any] | None = None                       # the encoder it needs: name and options; None: any
+    usual: ClassVar[dict[str, Any]] = {"name": "conv"}               # the one it gets where nothing else is wanted
 
     def __init__(self, encoder: nn.Module, views: Augment | None = None, **values: Any) -> None:
         nn.Module.__init__(self)

@@ -1,7 +1,7 @@
 """Language and images: a picture must find its caption among the batch's captions, and a caption its picture."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -117,6 +117,7 @@ class TwoTowers(Objective):
 
     learns_from = "pairs"
     views_per_image = 1
+    usual: ClassVar[dict[str, Any]] = {"name": "conv", "cells": 4}   # where a part of a drawing is says what it is
 
     temperature = number(0.07, 0.01, 1.0, log=True, help="Used while it is not learned. Low: only the most similar count.")
     learned_temperature = switch(True, help="On: one number more to learn. Off: the temperature stays as it is set.")
@@ -253,6 +254,7 @@ class TwoDrawers(SimCLR):
 
     title = "SimCLR, two drawers"
     learns_from = "pairs"
+    usual = TwoTowers.usual
 
     by_two = switch(True, help="On: two drawings of a thing by different people. Off: one drawing of it, twice.")
 

@@ -65,8 +65,8 @@ class Augment(Adjustable):
 
     crop = number(1, 0.05, 1, help="Smallest share of the area that a crop keeps; 1 is off. "
                                    "Makes the model ignore position and size, and recognise parts.")
-    crop_largest = number(1, 0.05, 1, help="Largest share of the area that a crop keeps, where it keeps less than all: "
-                                           "below 1 every view is a part.")
+    crop_largest = number(1, 0.05, 4, help="Largest share of the area that a crop keeps, where it may keep less than all: below 1 "
+                                           "every view is a part; above 1 some are shown smaller, their border carried on.")
     crop_ratio = number(4 / 3, 1, 3, help="How far a crop may be stretched: longer side over shorter.")
     flip = number(0, 0, 1, help="Probability of a mirror image. Makes the model ignore left and right.")
     rotation = number(0, 0, 180, help="Largest turn in degrees, either way. Makes the model ignore tilt.")
@@ -88,6 +88,9 @@ class Augment(Adjustable):
                                  "Makes the model use all parts of a thing.")
     noise = number(0, 0, 0.5, help="Standard deviation of noise on each pixel, whose range is 0 to 1. "
                                    "Makes the model ignore single pixels.")
+
+    outline = number(0, 0, 1, help="Probability that edges are inked and the paint fades, by a random share. "
+                                   "Makes the model look at shape more than at how a thing is painted.")
 
     @classmethod
     def named(cls, name: str) -> "Augment":
@@ -146,6 +149,9 @@ class Augment(Adjustable):
         if self.noise:
             normal = torch.randn(n, channels, height, width, generator=generator, device=device)
             p["noise"] = self.noise * normal
+        if self.outline:                                     # drawn apart: without it all else is as it was
+            on, fade = torch.rand(n, 2, generator=generator, device=device).T
+            p["fade"] = torch.where(on < self.outline, fade, -1)
         return p
 
     def apply(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
@@ -171,6 +177,8 @@ class Augment(Adjustable):
         if images.dtype == torch.uint8:
             x.div_(255)
         x = _move(x, p)
+        if "fade" in p:
+            x = _ink(x, p["fade"])
         if p.keys() & {"brightness", "contrast", "saturation", "hue", "greyscale"}:
             x = _recolour(x, p).clamp_(0, 1)
         if "solarise" in p:
@@ -196,11 +204,13 @@ def _check(images: Tensor) -> None:
 def _sides(area: Tensor, stretch: float, u: Tensor) -> tuple[Tensor, Tensor]:
     """Width and height [n], as shares, of rectangles of these areas; log(width / height) is uniform.
 
-    A rectangle fits into the image if its ratio is from area to 1 / area, so that none has to be drawn again.
+    One below area 1 fits into the image if its ratio is from area to 1 / area, so that none has to be drawn again; one above
+    1 holds the image in the same way.
     """
-    widest = torch.clamp(-area.log(), max=math.log(stretch))
+    widest = area.log().abs().clamp(max=math.log(stretch))
     ratio = torch.exp((2 * u - 1) * widest)
-    return (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+    most = torch.where(area > 1, torch.inf, 1.0)                     # rounding may leave a side just above 1
+    return torch.minimum((area * ratio).sqrt(), most), torch.minimum((area / ratio).sqrt(), most)
 
 
 def _move(x: Tensor, p: dict[str, Tensor]) -> Tensor:
@@ -264,6 +274,15 @@ def _rotate(x: Tensor, p: dict[str, Tensor]) -> Tensor:
                          down * sin * (width / height), down * cos, middle_y], dim=1)
     grid = F.affine_grid(theta.view(n, 2, 3), list(x.shape), align_corners=False)    # [n, H, W, 2]
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+def _ink(x: Tensor, fade: Tensor) -> Tensor:
+    """Black where neighbours differ in lightness, the rest mixed with white by `fade` [n]; -1 leaves a view as it is."""
+    grey = (x * _LUMA.to(x)[:, None, None]).sum(1, keepdim=True) if x.shape[1] == 3 else x.mean(1, keepdim=True)
+    around = F.pad(grey, (1, 1, 1, 1), mode="replicate")
+    edge = F.max_pool2d(around, 3, 1) + F.max_pool2d(-around, 3, 1)                  # [n, 1, H, W]: highest less lowest
+    paint = torch.lerp(x, torch.ones_like(x), fade.clamp(min=0)[:, None, None, None])
+    return torch.where(fade[:, None, None, None] < 0, x, paint * (1 - (2 * edge).clamp(max=1)))
 
 
 def _recolour(x: Tensor, p: dict[str, Tensor]) -> Tensor:
