@@ -20,8 +20,8 @@ SETTINGS = {
     "roberta": {"learning_rate": 3e-3, "weight_decay": 0.05, "tokens": 8192, "steps": 400},
     "gpt": {"learning_rate": 3e-3, "weight_decay": 0.1, "tokens": 4096, "steps": 500},
     # Pairs: as many seen in batches of 64 or 256 find fewer names of a vendor that is held out.
-    "clip": {"learning_rate": 1e-3, "weight_decay": 0.2, "batch_size": 128, "steps": 800},
-    "siglip": {"learning_rate": 1e-3, "weight_decay": 0.2, "batch_size": 128, "steps": 800},
+    "clip": {"learning_rate": 1e-3, "weight_decay": 0.2, "batch_size": 128, "steps": 1000},
+    "siglip": {"learning_rate": 1e-3, "weight_decay": 0.2, "batch_size": 128, "steps": 1000},
 }
 ROW = {"wordnet": 32}                                                # tokens in a row of text, where it is not 128
 
