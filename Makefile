@@ -49,7 +49,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 
 lock: $(INSTALLED)
-	$(BIN)/python -m pip install --upgrade --upgrade-strategy eager -e ".[dev]"
+	$(BIN)/python -m pip install --upgrade --upgrade-strategy eager -e ".[dev,onnx]"
 	$(BIN)/python tools/lock.py
 	@touch $(INSTALLED)
 

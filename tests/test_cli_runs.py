@@ -1,12 +1,14 @@
 """`sslab train`, `evaluate`, `export` and `Lab.follow`: the folder of a run, and what is said before anything is done."""
 
 import importlib.util
+import itertools
 import json
 import os
 import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -309,10 +311,91 @@ def test_knobs_are_read_by_their_kind():
             whole_numbers(text, "--labels")
 
 
-def test_other_processes_of_torchrun_write_nothing(tmp_path, monkeypatch):
-    monkeypatch.setenv("RANK", "1")
-    result = train(tmp_path / "x", steps=1)
-    assert result.exit_code == 0 and result.output == "" and [p.name for p in (tmp_path / "x").iterdir()] == ["checkpoint.safetensors"]
+# ---- several processes
+
+
+def two_processes(*words, ranks=(0, 1)):
+    """Both processes of `python -m sslab`, as torchrun starts them: exit code, stdout and stderr of each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {**os.environ, "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
+              "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0"}
+    started = [subprocess.Popen([sys.executable, "-m", "sslab", *map(str, words)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in ranks]
+    try:
+        said = [process.communicate(timeout=120) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    return [(process.returncode, *each) for process, each in zip(started, said, strict=True)]
+
+
+def test_two_processes_make_one_run(tmp_path):
+    """The first one writes and speaks; the numbers are those of one process, views are counted over both."""
+    folder = tmp_path / "two"
+    first, second = two_processes("train", "simclr", *QUICK, "--steps", 6, "--checkpoint", folder)
+    assert first[0] == 0 and second == (0, "", ""), (first, second)
+    assert first[1].count("Finished: 6 steps") == 1 and first[2].count("SimCLR on shapes: 6 steps") == 1 and "2 processes" in first[2]
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "checkpoint.safetensors", "metrics.jsonl", "run.json", "state.json"]
+    assert runs.RunFolder(folder).read()["made"]["processes"] == 2 and runs.RunFolder(folder).state()["state"] == "finished"
+    rows = rows_of(folder)
+    assert [row["step"] for row in rows] == list(range(6))
+    for before, row in itertools.pairwise(rows):
+        assert row["views_per_second"] * (row["seconds"] - before["seconds"]) == pytest.approx(16, rel=2e-2)       # 8 pictures, 2 views
+    assert train(tmp_path / "one").exit_code == 0
+    assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in rows_of(tmp_path / "one")], rel=2e-2)
+    assert rows[0]["loss"] == pytest.approx(rows_of(tmp_path / "one")[0]["loss"], rel=1e-5)
+
+
+def as_process(monkeypatch, rank):
+    for name, value in {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": 2, "MASTER_ADDR": "x", "MASTER_PORT": 1}.items():
+        monkeypatch.setenv(name, str(value))
+
+
+def test_evaluate_and_export_are_done_by_the_first_process(run, monkeypatch):
+    as_process(monkeypatch, 1)
+    for words in (("evaluate", run), ("export", run)):
+        result = sslab(*words)
+        assert result.exit_code == 0 and result.output == ""
+    assert sorted(path.name for path in run.iterdir()) == [".lock", "checkpoint.safetensors", "metrics.jsonl", "run.json", "state.json"]
+    as_process(monkeypatch, 0)                                       # and waits for nobody
+    assert sslab("evaluate", run, "--labels", "1", "--draws", "2").exit_code == 0
+    assert len(json.loads((run / "evaluation.json").read_text())["evaluations"]) == 1
+    assert sslab("export", run).exit_code == 0 and (run / "encoder.safetensors").exists()
+
+
+def test_the_first_process_says_mistakes_and_others_theirs_a_moment_later(tmp_path, monkeypatch):
+    waited = []
+    monkeypatch.setattr(commands.time, "sleep", waited.append)
+    words = ("--data", "nothing-of-the-kind", "--checkpoint", tmp_path / "x")
+    as_process(monkeypatch, 0)
+    first = sslab("train", "simclr", *words)
+    assert first.exit_code == 2 and first.output.startswith("Error: --data: got 'nothing-of-the-kind'") and not waited
+    as_process(monkeypatch, 1)
+    second = sslab("train", "simclr", *words)
+    assert second.exit_code == 2 and second.output.startswith("Error: process 1: --data: got") and waited == [commands.LATER]
+
+
+@pytest.mark.slow
+def test_torchrun_stops_and_goes_on_and_is_finished(tmp_path):
+    """Ctrl-C to torchrun saves once in both; more steps in two processes again, then nothing is left to do."""
+    folder = tmp_path / "x"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "sslab", "train"]
+    process = subprocess.Popen([*torchrun, "simclr", *QUICK, "--steps", "60", "--checkpoint", str(folder)], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    wait_for_rows(folder, 3, process)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=90)[1]
+    state, saved = runs.RunFolder(folder).state(), runs.RunFolder(folder).saved()
+    assert state["state"] == "stopped" and 3 <= saved == state["step"] < 60, said
+    assert said.count("Stopped and saved.") == 1 and "torchrun --nproc-per-node 2 -m sslab train --checkpoint" in said
+    for times, words in ((1, "Finished: 60 steps"), (1, "is finished: 60 of 60 steps")):
+        done = subprocess.run([*torchrun, "--checkpoint", str(folder), "--resume"], check=False, capture_output=True, text=True, timeout=120,
+                              env={**os.environ, "OMP_NUM_THREADS": "1"})
+        assert done.returncode == 0 and done.stdout.count(words) == times, (done.stdout, done.stderr)
+    assert [row["step"] for row in rows_of(folder)] == list(range(60))
+    assert runs.RunFolder(folder).read()["resumed"][0]["processes"] == 2
 
 
 KILLED = ["train", "simclr", *QUICK, "--steps", "40", "--checkpoint-every", "3"]

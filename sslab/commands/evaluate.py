@@ -31,14 +31,17 @@ BATCH = 256                                                          # inputs th
 def evaluate(run, labels, draws, neighbours, on, device) -> None:
     """Measure the encoder of RUN: kNN, linear probes on few labels, raw inputs and a random encoder beside it, diagnosis.
 
-    A table here, and one more entry in RUN/evaluation.json.
+    A table here, and one more entry in RUN/evaluation.json. Of several processes the first one does it.
     """
     from sslab import runs
+    from sslab.training import distributed
 
+    if not distributed.first():
+        return
     folder = runs.RunFolder(run)
     device = parse_device(device)
     budgets = None if labels is None else whole_numbers(labels, "--labels")
-    with plainly():
+    with plainly(), distributed.alone():
         earlier = read_earlier(folder)
         objective, data = runs.load(run, device)
         found = measure(objective, data, budgets, draws, neighbours, on, say=lambda line: click.echo(line, err=True))

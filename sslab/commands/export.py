@@ -25,7 +25,10 @@ CLOSE = 1e-4                                                         # of the fe
 def export(run, kind, output, force) -> None:
     """Write the encoder of RUN to a file, and beside it FILE.json: what goes in, how it is scaled, what comes out."""
     from sslab import runs
+    from sslab.training import distributed
 
+    if not distributed.first():                                      # one file needs one process
+        return
     output = output or Path(run) / SUFFIXES[kind]
     card_file = output.with_name(output.name + ".json")
     for file in (output, card_file):

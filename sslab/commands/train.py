@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ SAYS = 30.0                                                          # seconds b
 ROOM = 3                                                             # checkpoints for which a disk must have room
 GAUGES = 0.01                                                        # share of the training time that the gauges may take
 SAMPLES = 4                                                          # for each feature, in the gauges, as in the live lab
+LATER = 5.0                                                          # seconds that another process waits before it says what is wrong
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -51,7 +53,25 @@ def train(context, **asked) -> None:
     Ctrl-C saves and says how to go on. A run that was killed goes on from its last checkpoint with --resume.
     """
     given = {name for name in asked if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
-    sys.exit(Training(asked, given).run())
+    with said_once():
+        code = Training(asked, given).run()
+    sys.exit(code)
+
+
+@contextlib.contextmanager
+def said_once() -> Iterator[None]:
+    """Under torchrun the first process says what is wrong, and torchrun ends the others. What went wrong in another one only, that one
+    says a moment later."""
+    from sslab.training import distributed
+
+    try:
+        yield
+    except Exception as error:
+        if not distributed.first():
+            time.sleep(LATER)
+            if isinstance(error, click.ClickException):
+                error.message = f"process {os.environ['RANK']}: {error.message}"
+        raise
 
 
 class Training:
@@ -64,9 +84,10 @@ class Training:
 
     def __init__(self, asked: dict[str, Any], given: set[str]) -> None:
         from sslab import runs
+        from sslab.training import distributed
         from sslab.training import train as start
 
-        self.first_process = int(os.environ.get("RANK", "0")) == 0   # under torchrun the others only compute
+        self.first_process, self.processes = distributed.first(), distributed.processes()        # the others only compute
         self.stop = 0                                                # the signal that asked us to end
         folder = asked["folder"]
         if folder is None:
@@ -76,11 +97,13 @@ class Training:
             folder = runs.default_folder(asked["objective"], asked["data"])
         self.folder = runs.RunFolder(folder)
         self.record, self.asked = self._what_is_there(asked, given)
-        self._look_at_files()
+        if self.first_process:
+            self._look_at_files()
         with plainly():
             self.data = self.asked.load_data()
             self.objective = self.asked.make(self.data)
-        self.device = parse_device(asked["device"])
+        with plainly():                                              # of several processes each has a GPU of its own
+            self.device = distributed.own_device(None if asked["device"] is None else parse_device(asked["device"]))
         if self.record is None:
             self._complete(asked)
         self.options = dict(self.asked.options)
@@ -88,7 +111,8 @@ class Training:
         with plainly():                                              # names what is out of its range, and starts nothing
             self.steps = start(self.objective, self.data, seed=self.asked.seed, device=self.device, checkpoint=self.folder.checkpoint,
                                resume=asked["resume"], **self.options)
-            self._look_at_room()
+            if self.first_process:
+                self._look_at_room()
 
     # ---- before it starts
 
@@ -201,7 +225,7 @@ class Training:
     def run(self) -> int:
         """Train; the exit code."""
         if not self.first_process:
-            return self._train(None)
+            return 0 if self._most(0) else self._train(None)         # 1 in the first process: nothing is left to do
         from safetensors import SafetensorError
 
         try:
@@ -219,10 +243,10 @@ class Training:
         from sslab.training.devices import describe
 
         saved = self._saved_and_fitting()
-        if saved is not None and saved >= self.total:
+        if self._most(int(saved is not None and saved >= self.total)):
             click.echo(f"{self.folder.path} is finished: {saved:,} of {self.total:,} steps. Next: sslab evaluate {self._quoted()}")
             return 0
-        facts = {**where(), "device": describe(self.device), "time": runs.now(), "command": shlex.join(["sslab", *sys.argv[1:]])}
+        facts = {**where(), "device": describe(self.device), "processes": self.processes, "time": runs.now(), "command": shlex.join(["sslab", *sys.argv[1:]])}
         if self.record is None:
             card = self.data.card
             self.record = {"steps": self.total, "views_per_step": self.options["batch_size"] * self.objective.views_per_image,
@@ -236,7 +260,8 @@ class Training:
         went_on = f", from step {saved:,}" if saved else ""
         options = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in self.options.items()
                             if name in ("batch_size", "learning_rate", "weight_decay"))
-        click.echo(f"{self.objective.title} on {self.asked.data}: {self.total:,} steps{went_on}, {options}, {describe(self.device)}. "
+        together = f", {self.processes} processes" if self.processes > 1 else ""
+        click.echo(f"{self.objective.title} on {self.asked.data}: {self.total:,} steps{went_on}, {options}, {describe(self.device)}{together}. "
                    f"In {self.folder.path}.", err=True)
         with open(self.folder.metrics, "a", encoding="utf-8") as file:
             writer = Writer(file, self.objective, self.record["views_per_step"], self.total, self.options["checkpoint_every"])
@@ -319,18 +344,22 @@ class Training:
 
     def _all_asked_to_end(self, done: int) -> bool:
         """Whether to stop now. Several processes stop at the same step, or those left would wait for ever."""
+        if self.processes > 1 and self.device.type == "cuda" and done % 20:          # a GPU should not wait at each step
+            return False
+        self.stop = self._most(self.stop)
+        return bool(self.stop)
+
+    def _most(self, number: int) -> int:
+        """The largest of what the processes say."""
         import torch
         from torch import distributed
 
-        if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
-            return bool(self.stop)
+        if self.processes == 1:
+            return number
         device = next(self.objective.parameters()).device            # of this process
-        if device.type == "cuda" and done % 20:                      # a GPU should not wait at each step
-            return False
-        flag = torch.tensor([self.stop], device=device)
+        flag = torch.tensor([number], device=device)
         distributed.all_reduce(flag, op=distributed.ReduceOp.MAX)
-        self.stop = int(flag)
-        return bool(self.stop)
+        return int(flag)
 
     def _quoted(self) -> str:
         return shlex.quote(str(self.folder.path))

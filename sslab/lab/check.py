@@ -31,12 +31,13 @@ from sslab.lab.checks.reconstruction import (
     pca_reconstruct,
     reparametrise,
 )
+from sslab.lab.checks.scale import power_law, read_curve, run_cost, scaled_rate
 
 __all__ = ["allowed", "angular_distance", "annealed_mean", "barlow_twins", "bits_per_character", "causal_mask",
            "causal_weights", "center_update", "clip", "colour_weights", "cosine_similarity_matrix",
            "cross_correlation", "dino", "effective_rank", "elbo", "enqueue", "equal_classes", "feature_std",
            "hide_tokens", "ijepa", "info_nce", "kl_divergence", "knn_predict", "make_denoising_pair", "masked_patches",
            "masked_tokens", "momentum_update", "moved", "negative_cosine", "neighbour_index", "next_token", "nt_xent",
-           "patchify", "pca_reconstruct", "positive_index", "prototypes_used", "push_weights", "random_mask",
-           "recall_at", "reparametrise", "rotation_task", "sample", "siglip", "sinkhorn", "swapped_prediction",
-           "uniformity", "unigram", "unpatchify", "vicreg_covariance", "vicreg_variance", "zero_shot"]
+           "patchify", "pca_reconstruct", "positive_index", "power_law", "prototypes_used", "push_weights", "random_mask",
+           "read_curve", "recall_at", "reparametrise", "rotation_task", "run_cost", "sample", "scaled_rate", "siglip", "sinkhorn",
+           "swapped_prediction", "uniformity", "unigram", "unpatchify", "vicreg_covariance", "vicreg_variance", "zero_shot"]
