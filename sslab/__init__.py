@@ -10,7 +10,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 __version__ = "0.1.0"
 
-_PARTS = ("course", "datasets", "encoders", "evaluation", "figures", "lab", "objectives", "testing", "training", "views")
+_PARTS = ("course", "datasets", "encoders", "evaluation", "figures", "lab", "objectives", "report", "testing", "training", "views")
 _NAMES = {"train": "training", "recipe": "training", "pretrained": "training", "load": "datasets", "Lab": "lab", "Objective": "objectives",
           "mode": "modes", "by_mode": "modes"}
 

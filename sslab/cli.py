@@ -9,6 +9,7 @@ import click
 GROUPS = {"train": ("sslab.commands.train:train", "Train an objective on a dataset, in a folder; Ctrl-C saves."),
           "evaluate": ("sslab.commands.evaluate:evaluate", "Probes, neighbours, controls and diagnosis of a run."),
           "export": ("sslab.commands.export:export", "The encoder of a run as safetensors, TorchScript or ONNX."),
+          "report": ("sslab.commands.report:report", "One page about a run: data, settings, diagnosis, controls, limits."),
           "course": ("sslab.course.cli:course", "Build and check the notebooks and their records.")}
 
 

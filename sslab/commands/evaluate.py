@@ -89,7 +89,7 @@ def measure(objective, data, budgets: tuple[int, ...] | None, draws: int, neighb
     seen = drawings_of(data) if kind == "pairs" else data
     found: dict[str, Any] = {"on": on, "draws": draws, "neighbours": neighbours, "rows": {}, "chance": None}
     if data.num_classes:
-        budgets = budgets_for(seen.train.labels, budgets)
+        budgets = budgets_for(seen.train.labels, budgets, data.num_classes)
         found |= {"labels": list(budgets), "chance": 1 / data.num_classes, "largest_class": largest_share(getattr(seen, on).labels)}
         rows = represent(objective.encoder, seen, kind)
         for name, what in rows.items():
@@ -136,13 +136,13 @@ def represent(encoder, data, kind: str) -> dict[str, Any]:
     return rows | {"random encoder": evaluation.random_encoder(encoder, some_inputs(data.train))}
 
 
-def budgets_for(labels, budgets: tuple[int, ...] | None) -> tuple[int, ...]:
+def budgets_for(labels, budgets: tuple[int, ...] | None, classes: int) -> tuple[int, ...]:
     """Labels a class that all classes have.
 
     Raises:
         ValueError: a person asked for more.
     """
-    counts = labels[labels >= 0].bincount()
+    counts = labels[labels >= 0].bincount(minlength=classes)
     smallest = int(counts.min()) if len(counts) else 0
     if budgets is None:
         fitting = tuple(k for k in whole_numbers(LABELS, "--labels") if k <= smallest)

@@ -12,6 +12,7 @@ from sslab.lab.checks.autoregressive import (
     next_token,
     sample,
 )
+from sslab.lab.checks.capstone import own_objective, share_interval, spectral  # noqa: F401  the first takes a way to make one: no Check
 from sslab.lab.checks.clustering import sinkhorn
 from sslab.lab.checks.contrastive import cosine_similarity_matrix, nt_xent, positive_index, push_weights
 from sslab.lab.checks.decorrelation import barlow_twins, cross_correlation, vicreg_covariance, vicreg_variance
@@ -39,5 +40,6 @@ __all__ = ["allowed", "angular_distance", "annealed_mean", "barlow_twins", "bits
            "hide_tokens", "ijepa", "info_nce", "kl_divergence", "knn_predict", "make_denoising_pair", "masked_patches",
            "masked_tokens", "momentum_update", "moved", "negative_cosine", "neighbour_index", "next_token", "nt_xent",
            "patchify", "pca_reconstruct", "positive_index", "power_law", "prototypes_used", "push_weights", "random_mask",
-           "read_curve", "recall_at", "reparametrise", "rotation_task", "run_cost", "sample", "scaled_rate", "siglip", "sinkhorn",
+           "read_curve", "recall_at", "reparametrise", "rotation_task", "run_cost", "sample", "scaled_rate", "share_interval",
+           "siglip", "sinkhorn", "spectral",
            "swapped_prediction", "uniformity", "unigram", "unpatchify", "vicreg_covariance", "vicreg_variance", "zero_shot"]
