@@ -97,7 +97,9 @@ def ranked(found: dict[str, tuple[torch.Tensor, torch.Tensor]]):
 
 
 def modality_gap(images: torch.Tensor, texts: torch.Tensor, lines: int = 60):
-    """Images and texts as points on the two directions in which all of them vary most, pairs joined by thin lines.
+    """Images and texts as points: across, the direction that tells them best apart; up, that in which all of them vary most.
+
+    Pairs are joined by thin lines.
 
     Args:
         images, texts: representations [n, P] of n pairs, at any scale.
@@ -108,12 +110,16 @@ def modality_gap(images: torch.Tensor, texts: torch.Tensor, lines: int = 60):
     from sslab.evaluation import modality_gap as measure
 
     gap = measure(images, texts)
-    points = torch.cat([_unit(images), _unit(texts)])                # [2n, P]
-    points = points - points.mean(dim=0)
-    _, values, directions = torch.linalg.svd(points, full_matrices=False)
-    flat = points @ directions[:2].T                                 # [2n, 2]
-    flat = torch.nn.functional.pad(flat, (0, 2 - flat.shape[1]))
-    share = values[:2].square().sum() / values.square().sum().clamp_min(1e-12)
+    z = _unit(images), _unit(texts)                                  # [n, P] each
+    centred = torch.cat([each - each.mean(dim=0) for each in z])     # [2n, P]
+    within = centred.T @ centred / len(centred)                      # [P, P]
+    ridge = 0.1 * within.diagonal().mean() * torch.eye(len(within))
+    across = torch.linalg.solve(within + ridge, z[0].mean(dim=0) - z[1].mean(dim=0))         # Fisher's discriminant
+    across = torch.nn.functional.normalize(across, dim=0)            # [P]
+    points = torch.cat(z) - torch.cat(z).mean(dim=0)
+    up = torch.linalg.svd(points - (points @ across)[:, None] * across, full_matrices=False).Vh[0]
+    flat = points @ torch.stack([across, up], dim=1)                 # [2n, 2]
+    share = flat.square().sum() / points.square().sum().clamp_min(1e-12)
     a, b = flat.split(len(images))
     figure, (axis,) = new_figure(width=5.6, height=4)
     joined = torch.linspace(0, len(a) - 1, min(lines, len(a))).round().long()
@@ -124,7 +130,7 @@ def modality_gap(images: torch.Tensor, texts: torch.Tensor, lines: int = 60):
     axis.set(xticks=[], yticks=[],
              xlabel=f"distance of the means {gap.distance:.2f}; a plane tells {100 * gap.separability:.0f} % apart;\n"
                     f"cosine of pairs {gap.matched:.2f}, of others {gap.unmatched:.2f}",
-             title=f"{100 * float(share):.0f} % of the variance is in this plane")
+             title=f"seen along the dividing plane; {100 * float(share):.0f} % of the variance is in sight")
     axis.set_aspect("equal", adjustable="datalim")
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2)
     return figure

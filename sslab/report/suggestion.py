@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from sslab.datasets.base import as_floats
 from sslab.datasets.pairs import kind_of
 
 LOOKED_AT = 500                                                      # pictures, for their colours and their background
@@ -15,7 +14,6 @@ MANY_PICTURES = 20_000                                               # from here
 ENOUGH_LABELS = 100                                                  # a class: then training with labels is hard to beat
 FEW_LABELS = 10                                                      # a class: then no accuracy is sure
 GREY = 3                                                             # channels that differ by no more than this are grey
-BLANK = 0.5                                                          # of a picture in its commonest tone: a drawing on a ground
 
 
 @dataclass(frozen=True)
@@ -71,22 +69,11 @@ def _of_images(dataset) -> Suggestion:
     if some.shape[1] == 3 and int((some.amax(dim=1).int() - some.amin(dim=1).int()).max()) <= GREY:
         knobs |= {"saturation": 0.0, "hue": 0.0, "greyscale": 0.0}
         why.append("The pictures are grey: views that change the colours would change nothing.")
-    if (share := blank_share(some)) >= BLANK:
-        knobs["crop"] = 0.5
-        why.append(f"{100 * share:.0f} % of a picture is one tone, as in drawings on a ground: small crops would often show nothing but "
-                   "that. So a view keeps half of the picture or more.")
     return Suggestion("simclr", encoder, knobs, (*why, *_of_labels(dataset)), (
         "Is a mirror image still the same thing? With text, maps or hands it is not: set flip to 0.",
         "Does colour name what you look for? Then lower hue, saturation and greyscale.",
         f"Can you see what matters at {dataset.size} x {dataset.size} pixels? Load with a larger size if not.",
         "Are there series of nearly the same picture? Keep a series in one part, or the test is too easy."))
-
-
-def blank_share(images: torch.Tensor) -> float:
-    """How much of a picture [N, C, H, W] has its commonest tone, of 16: the median over the pictures."""
-    tones = (as_floats(images).mean(dim=1) * 15.99).long().flatten(1)                    # [N, H W]
-    counts = torch.zeros(len(tones), 16).scatter_add_(1, tones, torch.ones_like(tones, dtype=torch.float32))
-    return float((counts.amax(dim=1) / tones.shape[1]).median())
 
 
 def _of_labels(dataset) -> list[str]:

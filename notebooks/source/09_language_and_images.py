@@ -1,0 +1,472 @@
+# %% [markdown]
+# # 09 · Language and images: CLIP and SigLIP
+#
+# Until now two views of a thing were two pictures of it. They need not be. A drawing of a dog and the words *a dog* are two views of one
+# thing as well, and on the web one stands beside the other some billions of times. **CLIP** trains an encoder for pictures and an encoder for
+# texts so that a picture finds its caption among the others of the batch. Then a class is a sentence: nobody labels anything, and you can
+# search a heap of pictures by typing. Here you train one on emoji in five styles, and hold it against a sixth that it has never seen.
+#
+# ## What you will be able to do
+#
+# - write CLIP's loss and SigLIP's, and say what differs;
+# - search pictures by words and words by pictures, and read recall@k against the right controls;
+# - classify without a label, by prompts, and say what a control without words reaches;
+# - tell the three kinds of "new" apart: a new hand, a new thing, both;
+# - see the modality gap, and what adding and subtracting meanings does and does not do.
+#
+# ## Time
+#
+# 100 minutes of yours. The machine needs {{ 09/time/cpu | minutes }} on a two-core CPU, less on a GPU (we have not measured
+# that).
+
+# %%
+import torch
+
+import sslab
+from sslab import datasets, evaluation, figures, objectives
+from sslab.course import claim, record
+from sslab.course.lessons.nb09 import BATCHES, VENDOR, across, asked, equations, held_pairs, new_drawings
+from sslab.evaluation.pairs import CLIPART_PROMPTS, EMOJI_PROMPTS
+from sslab.lab import Lab, check, predict, show_source
+
+# %% [markdown]
+# ## 1. Predict (5 minutes)
+#
+# Six vendors draw each emoji in a way of their own. OpenMoji's drawings, flat with black outlines, are in no training pair.
+
+# %%
+pixels = record("09/control/raw/plain/all").value
+guess_vendor = predict("09/vendor", "A drawing by OpenMoji, and 1,644 names. Guessing has the right one among its first ten 0.6 % of the time; the "
+                       f"names of the training drawings whose pixels are most alike, {pixels:.0%}. CLIP, after two minutes?",
+                       ["about 5 %", "about 20 %", "more than 30 %"])
+guess_vendor
+
+# %%
+guess_new = predict("09/new", "Now emoji of which no drawing and no name was in the training. Against those it knows, CLIP has the name "
+                    "among its first ten ...", ["about as often", "less than half as often", "never"])
+guess_new
+
+# %%
+guess_heart = predict("09/heart", "\"red heart\" minus \"red\" plus \"blue\": of all hearts, circles and squares, what does that direction find most often?",
+                      ["the shape in the new colour", "the shape in the old colour", "something else"])
+guess_heart
+
+# %% [markdown]
+# ## 2. See the data and the task (10 minutes)
+
+# %%
+emoji = datasets.load("emoji-pairs")
+emoji
+
+# %% tags=["figure"]
+figures.drawings(emoji, ["red apple", "dog face", "umbrella", "ship", "sleeping face"])
+
+# %% [markdown]
+# **Finding:** one thing, six hands. What differs from hand to hand (outlines, shading, the side it looks to) is what a name says nothing about.
+
+# %%
+row = emoji.texts.index("red apple")
+{kind: emoji.decode(tokens) for kind, tokens in zip(emoji.captions, emoji.pairs.captions[row], strict=True)}
+
+# %% [markdown]
+# A row of the data is a *thing*: up to six drawings and three kinds of caption, its name, its tags and a sentence around its name. A batch holds each thing
+# once: two drawings of an apple in one batch would be told to be strangers, which is false. Two things are kept back at once, and that gives three kinds of
+# **new**: a hand that was never seen (OpenMoji) drawing things that were; things that were never seen, by known hands; and both.
+#
+# | | emoji of the training | emoji kept back |
+# | --- | --- | --- |
+# | **five vendors** | what it trains on | a new thing |
+# | **OpenMoji** | a new hand | both |
+
+# %% [markdown]
+# Each view is a drawing changed a little. OpenMoji draws smaller, and with outlines. We tell the model that hands differ in this: some views are shown smaller, some are inked and
+# faded. (That is knowledge of ours, not of the data. What it is worth is measured below. We chose it on OpenMoji's drawings of *validation* emoji and of every fourth emoji of the
+# training.)
+
+# %% tags=["figure"]
+figures.views(emoji.pairs.images[[row, row + 300, row + 600], 0], objectives.views_for("clip", "emoji-pairs"))
+
+# %% [markdown]
+# **Finding:** colours and sides stay: captions name them. Compare the inked ones with OpenMoji's column above.
+#
+# ## 3. Read the objective (12 minutes)
+#
+# Two **towers**: a network for pictures $f$, one for texts $g$. Both end in a linear map into the same space, where all vectors have length 1. For a batch of $B$ pairs,
+# $s_{ij} = \tau^{-1} \cos(f(x_i), g(t_j))$ is a table of all against all. Each row is a question, "which caption is picture $i$'s?", each column
+# another, "which picture is caption $j$'s?", and the answers are the diagonal:
+#
+# $$\ell_\text{CLIP} = -\frac{1}{2B} \sum_i \left( \log \frac{e^{s_{ii}}}{\sum_j e^{s_{ij}}} + \log \frac{e^{s_{ii}}}{\sum_j e^{s_{ji}}} \right)$$
+
+# %%
+show_source(objectives.clip)
+
+# %% [markdown]
+# It is SimCLR's loss with two differences: the views come from two networks, and the temperature is learned with the rest (its logarithm, so that it cannot
+# become negative; the scale is kept below 100). **SigLIP** asks each of the $B^2$ pairs by itself: *do you belong together?* No pair is compared with another:
+#
+# $$\ell_\text{SigLIP} = -\frac1B \sum_{i,j} \log \sigma\big(y_{ij}\,(s_{ij} + b)\big), \qquad y_{ij} = \begin{cases} 1 & i = j \\ -1 & i \ne j \end{cases}$$
+#
+# The bias $b$ begins at -10: nearly all pairs are strangers, and a fair coin would cost a lot.
+
+# %%
+show_source(objectives.siglip)
+
+# %% [markdown]
+# ## 4. Run it live (12 minutes)
+#
+# The lab searches held-out drawings for a phrase while it trains. **Type another one:** *a sad cat*, *something to eat*, *blue*. The map shows
+# drawings in the space that both share.
+
+# %%
+lab = Lab("clip", "emoji-pairs", seed=0)
+lab.ask("a red heart")
+lab
+
+# %% tags=["figure"]
+some = emoji.validation.pairs[torch.arange(0, 156, 13)]
+names = [emoji.decode(tokens) for tokens in some.captions[:, 0]]
+figures.pair_matrix(lab.objective.embed_images(some.pictures), lab.objective.embed_texts(some.captions[:, 0]), names, some.pictures)
+
+# %% [markdown]
+# **Finding:** before training there are rows and columns, and no diagonal. Chance is $\log B$, as if each answer was one of the batch by lot.
+
+# %% tags=["pretrain"]
+lab.start()
+lab.join()
+lab.status
+
+# %% tags=["figure"]
+clip = lab.objective.cpu()
+figures.pair_matrix(clip.embed_images(some.pictures), clip.embed_texts(some.captions[:, 0]), names, some.pictures)
+
+# %% [markdown]
+# **Finding:** none of these twelve things was in the training. Some diagonal fields are dark, and so are fields beside them between things of one kind: it has
+# found the neighbourhood more often than the house.
+
+# %% tags=["figure"]
+figures.loss({"CLIP": [row["loss"] for row in lab.history]}, lab.objective.reference_levels())
+
+# %% [markdown]
+# **Finding:** from chance, $\log B$, down, and not at its end: on a GPU go on.
+
+# %% [markdown]
+# ## 5. Explain: three uses (20 minutes)
+#
+# ### Which name?
+#
+# A drawing by OpenMoji asks, all 1,644 names may answer. **recall@10** is how often the right one is among the first ten.
+
+# %%
+found = asked(clip)
+{part: both.image_to_text for part, both in found.items()}
+
+# %% tags=["figure"]
+def with_interval(path):
+    return record(path).value, record(path).interval
+
+
+kinds = {"a new hand": "new-vendor", "a new thing": "new-emoji", "both": "both"}
+figures.ablation({name: {"recall@10": with_interval(f"09/class/{key}")} for name, key in kinds.items()},
+                 {"recall@10": {"raw pixels": record("09/control/raw/plain/new-vendor").value}})
+
+# %% [markdown]
+# **Finding:** three kinds of new, three results (the dotted line is what raw pixels reach for a new hand): {{ 09/class/new-vendor | percent interval }} for a new hand, {{ 09/class/new-emoji | percent interval }} for a new thing,
+# {{ 09/class/both | percent interval }} for both. {{ claim 09/new-thing }} With {{ 09/class/temperature | .3f }} as learned temperature. Over all of OpenMoji's drawings it is
+# {{ 09/class/all | percent interval }}; the median rank of the right name is {{ 09/class/all/median-rank | .0f }} of 1,644.
+#
+# And the control that has no words: it gives a drawing the name of the training drawing that is most alike. By raw pixels that finds
+# {{ 09/control/raw/plain/all | percent }}, with a random encoder {{ 09/control/random/plain/all | percent }}. Both get better if the mean of each vendor's drawings is subtracted
+# first ({{ 09/control/raw/centred/all | percent }} and {{ 09/control/random/centred/all | percent }}), which takes a look at many drawings of the new vendor.
+# {{ claim 09/held-out-vendor }} For a new *thing* the control is at 0 by construction: nobody told it the name. CLIP can read it.
+
+# %%
+claim("09/held-out-vendor", yours={"09/class/all": found["all"].image_to_text.recall(10)})
+
+# %%
+claim("09/new-thing", yours={f"09/class/{key}": found[key].image_to_text.recall(10) for key in ("new-vendor", "new-emoji")})
+
+# %%
+guess_vendor.reveal("more than 30 %")
+guess_new.reveal("less than half as often")
+
+# %% [markdown]
+# ### Which picture?
+
+# %% tags=["figure"]
+images, things = emoji.drawings("test")
+z = clip.embed_images(images)                                        # [n, P]
+best = {}
+for phrase in ("a red heart", "a cat face", "something to eat", "an animal with wings"):
+    scores = z @ clip.embed_texts(emoji.encode([phrase]))[0]         # [n]
+    order = scores.argsort(descending=True)[:10]
+    best[phrase] = images[order], scores[order]
+figures.ranked(best)
+
+# %% [markdown]
+# **Finding:** drawings of emoji that were kept back, best first. A phrase like a name finds its things in every vendor's hand. A phrase that *describes* mostly does not: no caption says *eat* of
+# a bread, and our text side has read 1,232 names and their tags, nothing else. CLIP's answers to such phrases come from 400 million captions. Put your own phrase in.
+
+# %% [markdown]
+# ### Zero-shot: a class is a sentence
+#
+# No label was used. Give each class a few phrases (**prompts**), average where they point, and take the nearest class. Write your own first:
+
+# %%
+prompts = dict(EMOJI_PROMPTS)
+prompts["food and drink"] = evaluation.prompts(["food", "fruit", "vegetable", "cake", "drink"])      # change these
+images, labels = new_drawings()
+mine = evaluation.zero_shot(clip, emoji, images, prompts, labels)
+f"{mine.accuracy:.3f} with yours, {evaluation.zero_shot(clip, emoji, images, EMOJI_PROMPTS, labels).accuracy:.3f} with ours"
+
+# %% tags=["figure", "comparison"]
+ways = {"CLIP, prompts": "class/zero-shot/{}/ensemble", "CLIP, the class's name": "class/zero-shot/{}/name",
+        "raw pixels, nearest name": "control/raw/plain/zero-shot/{}", "random encoder, nearest name": "control/random/plain/zero-shot/{}",
+        "raw pixels, nearest label (supervised)": "control/raw/plain/with-labels/{}"}
+figures.ablation({name: {title: with_interval("09/" + path.format(key)) for title, key in
+                         {"new things": "new-emoji", "both new": "both"}.items()} for name, path in ways.items()},
+                 {title: {"majority": record("09/control/raw/plain/majority").value} for title in ("new things", "both new")})
+
+# %% [markdown]
+# **Finding:** accuracy among 8 groups. On new things CLIP with prompts is right on {{ 09/class/zero-shot/new-emoji/ensemble | percent interval }}, with the bare name of the class on
+# {{ 09/class/zero-shot/new-emoji/name | percent interval }}; chance is one in eight, always saying the largest group gives {{ 09/control/raw/plain/majority | percent }}. Two of the controls have no
+# label either: they take the name of the training drawing that is most alike, and then the group whose prompts share words with that name and its tags. By raw pixels that gives
+# {{ 09/control/raw/plain/zero-shot/new-emoji | percent }} on new things, by a random encoder {{ 09/control/random/plain/zero-shot/new-emoji | percent }}. So where the style is known, copying a neighbour's
+# name and reading it is as good as this CLIP or better; with the neighbour's label, which is supervised, better still. Where the hand is new as well, CLIP leads.
+# {{ claim 09/zero-shot }}
+
+# %%
+claim("09/zero-shot", yours={"09/class/zero-shot/both/ensemble": evaluation.zero_shot(clip, emoji, new_drawings(VENDOR)[0], EMOJI_PROMPTS,
+                                                                                  new_drawings(VENDOR)[1]).accuracy})
+
+# %% [markdown]
+# What holds it back? Give it the right *name* of each new thing, no picture at all, and ask for the group: {{ 09/class/zero-shot/names | percent interval }}, hardly more than with the picture.
+# Sharing words does that in {{ 09/control/raw/plain/names-by-words | percent }}. {{ claim 09/words-limit }} Its eyes are better than its reading: 1,232 names are few texts to learn English from, and
+# *mammal* or *emotion* stood in hardly any of them.
+
+# %% [markdown]
+# And out of its world? **Clip art**, drawn by hundreds of people, in seven classes of things:
+
+# %%
+art = datasets.load("openclipart")
+drawn = evaluation.zero_shot(clip, emoji, art.images, CLIPART_PROMPTS, art.labels)
+f"{drawn.accuracy:.3f}; balanced over the classes {drawn.balanced:.3f}; always the largest class {drawn.majority:.3f}"
+
+# %% [markdown]
+# Over three seeds {{ 09/class/clip-art | percent interval }}, balanced {{ 09/class/clip-art/balanced | percent interval }}, where always the largest class gives {{ 09/class/clip-art/majority | percent }}
+# and one in seven is chance. The real CLIP saw 400 million pairs; this one saw 1,232 things.
+
+# %% [markdown]
+# ### The gap between the two
+#
+# One space for both, so pictures and words should be mixed in it. Look:
+
+# %% tags=["figure"]
+figures.modality_gap(*held_pairs(clip))
+
+# %% [markdown]
+# **Finding:** they are not quite. From the right side one sees two clouds: a plane tells {{ 09/class/gap/separability | percent }} of pictures and words apart, and the means lie {{ 09/class/gap | .2f }} apart, on a sphere of radius 1. The loss asks
+# only that the right caption is nearer than the wrong ones: a constant between all pictures and all words costs nothing. (Liang et al. 2022 found it in every model of this
+# kind.) {{ claim 09/gap }} Therefore compare pictures with words, never a picture-word cosine with a word-word cosine.
+
+# %% [markdown]
+# ### Does meaning add up?
+
+# %%
+mine = equations(clip)
+mine
+
+# %% tags=["figure"]
+ends = {"the new colour": "right", "the old colour": "stayed", "asked by its name": "asked"}
+figures.ablation({name: {"share found": with_interval(f"09/class/equations/{key}")} for name, key in ends.items()})
+
+# %% [markdown]
+# **Finding:** *red heart* minus *red* plus *blue*, for hearts, circles and squares in seven colours, 126 equations. What is nearest is the shape in the new colour in
+# {{ 09/class/equations/right | percent interval }}, and in the old one in {{ 09/class/equations/stayed | percent interval }}. The same things asked for by their own
+# names: {{ 09/class/equations/asked | percent interval }}. {{ claim 09/equations }} Nothing in the loss asks that meanings add up; but names like *red heart* are made of words, our text
+# side takes a mean over words, and so it comes close to a sum by its build. Only these things could be found, which helps. Try it among all names, and where words do not add up:
+
+# %%
+for plus, minus in ((["red heart", "blue"], ["red"]), (["fire", "engine"], []), (["king", "woman"], ["man"])):
+    direction = evaluation.compose(clip, emoji, plus, minus)
+    order = (clip.embed_texts(emoji.pairs.captions[:, 0]) @ direction).argsort(descending=True)
+    print(plus, minus, "->", [emoji.texts[index] for index in order[:5]])
+
+# %%
+claim("09/equations", yours={f"09/class/equations/{key}": mine[key] for key in ("right", "stayed")})
+
+# %%
+guess_heart.reveal("the shape in the new colour")
+
+# %% [markdown]
+# ## 6. Break it (12 minutes)
+#
+# **What if every picture gets somebody else's caption?** The switch *shuffled captions* does it.
+
+# %% tags=["pretrain"]
+broken = Lab("clip", "emoji-pairs", seed=0, **sslab.recipe("clip", "emoji-pairs", share=0.1))
+broken.set(shuffled_captions=True)
+broken.start()
+broken.join()
+asked(broken.objective.cpu())["new-vendor"].image_to_text
+
+# %% tags=["figure"]
+ways = {"CLIP": "clip", "neither inked nor smaller": "no-outlines", "temperature 1, not learned": "hot", "captions shuffled": "shuffled"}
+figures.ablation({name: {title: with_interval(f"09/broken/{path}/{key}") for title, key in
+                         {"a new hand": "new-vendor", "a new thing": "new-emoji"}.items()} for name, path in ways.items()})
+
+# %% [markdown]
+# **Finding:** recall@10 of short runs, a third of the steps. What we told it about other hands is worth
+# {{ 09/broken/clip/new-vendor | percent interval }} against {{ 09/broken/no-outlines/new-vendor | percent interval }} for a new hand, and it costs where the hands are known:
+# {{ 09/broken/clip/new-emoji | percent interval }} against {{ 09/broken/no-outlines/new-emoji | percent interval }} for new things. {{ claim 09/told }} {{ claim 09/hot }} At temperature 1 a cosine, which
+# lies between -1 and 1, can make no answer more than $e^2$ times as likely as another: the loss cannot fall far, however right the model is. Shuffled captions leave
+# {{ 09/broken/shuffled/new-vendor | percent }}, which is guessing. {{ claim 09/shuffled }}
+
+# %%
+claim("09/shuffled", yours={"09/broken/shuffled/new-vendor": asked(broken.objective)["new-vendor"].image_to_text.recall(10)})
+
+# %% [markdown]
+# ### CLIP or SigLIP?
+#
+# The same number of pairs, cut into small batches or large ones:
+
+# %% tags=["figure"]
+wins = {batch: {title: with_interval(f"09/wins/{who}/{batch}/new-vendor") for title, who in {"CLIP": "clip", "SigLIP": "siglip"}.items()}
+        for batch in BATCHES}
+figures.who_wins(wins, {"raw pixels": record("09/control/raw/plain/new-vendor").value})
+
+# %% [markdown]
+# **Finding:** recall@10 for a new hand after 38,400 pairs, a short run. In batches of 32, which makes 1,200 steps, CLIP has {{ 09/wins/clip/32/new-vendor | percent interval }} and SigLIP
+# {{ 09/wins/siglip/32/new-vendor | percent interval }}; in batches of 128, 300 steps, {{ 09/wins/clip/128/new-vendor | percent interval }} and {{ 09/wins/siglip/128/new-vendor | percent interval }}.
+# {{ claim 09/wins }} For so few pairs many small steps are worth more than many strangers in a batch, and SigLIP, which begins with "no" to everything, needs the steps most. Its authors found
+# it ahead of CLIP below batches of 16,000, after billions of pairs. (Both have the learning rate that was chosen for CLIP.)
+
+# %% [markdown]
+# ### Nature's augmentation
+#
+# Two vendors drawing one thing are two views that nobody had to invent. SimCLR, no words: its two views are two vendors' drawings, or one drawing changed twice. Then a drawing
+# of a new thing by Noto looks for the same thing among another vendor's 1,644.
+
+# %%
+show_source(objectives.TwoDrawers.make_views)
+
+# %% tags=["figure", "comparison"]
+ways = {"two vendors": "drawers/two-vendors", "one drawing twice": "drawers/one-drawing", "random encoder": "drawers-control/random",
+        "raw pixels": "drawers-control/raw"}
+figures.ablation({name: {title: with_interval(f"09/{path}/{key}") for title, key in
+                         {"OpenMoji, never seen": VENDOR, "Twemoji, seen": "twemoji"}.items()} for name, path in ways.items()})
+
+# %% [markdown]
+# **Finding:** how often the very first is right. Chance is one in 1,644; nothing here is supervised. Trained on two vendors' drawings it is {{ 09/drawers/two-vendors/openmoji | percent interval }} for OpenMoji and
+# {{ 09/drawers/two-vendors/twemoji | percent interval }} for Twemoji; on changed drawings {{ 09/drawers/one-drawing/openmoji | percent interval }} and {{ 09/drawers/one-drawing/twemoji | percent interval }};
+# raw pixels {{ 09/drawers-control/raw/openmoji | percent }} and {{ 09/drawers-control/raw/twemoji | percent }}, a random encoder
+# {{ 09/drawers-control/random/openmoji | percent }} and {{ 09/drawers-control/random/twemoji | percent }}. {{ claim 09/two-hands }} {{ claim 09/nature }} What differs from hand to hand is what
+# it learned to ignore, and nobody had to write that down as a list of augmentations. (For OpenMoji the difference is too small for three seeds to tell: there, what we wrote down
+# ourselves, inked and smaller views, is in both.)
+
+# %%
+claim("09/two-hands")
+
+# %% [markdown]
+# ## 7. Exercises (30 minutes)
+#
+# ### Exercise 1: CLIP's loss
+#
+# *Difficulty 3/5 · importance 5/5 · 12 minutes*
+#
+# Two batches of representations, as they come out of the towers, and a scale that multiplies.
+
+# %% tags=["exercise"] name="clip"
+def my_clip(image, text, logit_scale):
+    """[B, D], [B, D], a scalar -> a scalar"""
+    ### BEGIN SOLUTION
+    # stub: logits = ...                                     # [B, B], pictures are rows
+    # stub: return the mean of two cross-entropies
+    image, text = (torch.nn.functional.normalize(z, dim=1) for z in (image, text))
+    logits = logit_scale * image @ text.T
+    own = torch.arange(len(image))
+    cross_entropy = torch.nn.functional.cross_entropy
+    return (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
+    ### END SOLUTION
+
+# %% tags=["check"] name="clip" points=3
+check.clip(my_clip)
+
+# %% [markdown]
+# ### Exercise 2: SigLIP's loss
+#
+# *Difficulty 3/5 · importance 3/5 · 8 minutes*
+
+# %% tags=["exercise"] name="siglip"
+def my_siglip(image, text, logit_scale, logit_bias):
+    """[B, D], [B, D], two scalars -> a scalar: summed over all pairs, divided by B"""
+    ### BEGIN SOLUTION
+    # stub: signs = ...                                      # [B, B], 1 on the diagonal, -1 elsewhere
+    image, text = (torch.nn.functional.normalize(z, dim=1) for z in (image, text))
+    logits = logit_scale * image @ text.T + logit_bias
+    signs = 2 * torch.eye(len(image), dtype=logits.dtype) - 1
+    return -torch.nn.functional.logsigmoid(signs * logits).sum() / len(image)
+    ### END SOLUTION
+
+# %% tags=["check"] name="siglip" points=2
+check.siglip(my_siglip)
+
+# %% [markdown]
+# ### Exercise 3: recall
+#
+# *Difficulty 2/5 · importance 4/5 · 5 minutes*
+#
+# `similarity[i, j]`: how much query $i$ is like candidate $j$. `truth[i]`: the right candidate.
+
+# %% tags=["exercise"] name="recall_at"
+def my_recall_at(similarity, truth, k):
+    """[N, N], [N], a number -> the share of queries whose answer is among the k most similar"""
+    ### BEGIN SOLUTION
+    first = similarity.topk(k, dim=1).indices                # [N, k]
+    return (first == truth[:, None]).any(dim=1).float().mean()
+    ### END SOLUTION
+
+# %% tags=["check"] name="recall_at"
+check.recall_at(my_recall_at)
+
+# %% [markdown]
+# ### Exercise 4: zero-shot with several prompts
+#
+# *Difficulty 3/5 · importance 4/5 · 7 minutes*
+#
+# `prompts[c, m]` is the embedding of prompt $m$ of class $c$, not normalised. Average the *directions*.
+
+# %% tags=["exercise"] name="zero_shot"
+def my_zero_shot(images, prompts):
+    """[N, P], [C, M, P] -> the nearest class of each image, int64 [N]"""
+    ### BEGIN SOLUTION
+    # stub: classes = ...                                    # [C, P]
+    normalize = torch.nn.functional.normalize
+    classes = normalize(normalize(prompts, dim=2).mean(dim=1), dim=1)
+    return (normalize(images, dim=1) @ classes.T).argmax(dim=1)
+    ### END SOLUTION
+
+# %% tags=["check"] name="zero_shot" points=2
+check.zero_shot(my_zero_shot)
+
+# %% [markdown]
+# ### Your own pictures and captions
+#
+# A CSV or JSON with columns `file` and `caption`: `Lab("clip", "pairs:PATH")`. The lab is the same. `temperature`, `learned temperature`, the kind of caption and a frozen picture tower
+# (LiT) are knobs.
+#
+# ## 8. What to remember (2 minutes)
+#
+# - Two towers, one space: a picture must find its caption among the batch's, and a caption its picture.
+# - Search, classes by words and names for pictures are one operation: a cosine, and the largest wins.
+# - "Zero-shot" depends on what was seen: a new hand is easy, a new thing hard, both hardest. Say which of them was measured.
+# - A control without words (the nearest training drawing) is stronger than chance. Beat that.
+# - Pictures and words stay in two parts of the space, and meanings add up only as far as the data made them.
+#
+# ## Papers
+#
+# - Radford et al. 2021, *Learning Transferable Visual Models From Natural Language Supervision* (CLIP), arXiv:2103.00020
+# - Jia et al. 2021, *Scaling Up Visual and Vision-Language Representation Learning With Noisy Text Supervision* (ALIGN), arXiv:2102.05918
+# - Zhai et al. 2022, *LiT: Zero-Shot Transfer with Locked-image text Tuning*, arXiv:2111.07991
+# - Zhai et al. 2023, *Sigmoid Loss for Language Image Pre-Training* (SigLIP), arXiv:2303.15343
+# - Liang et al. 2022, *Mind the Gap: Understanding the Modality Gap in Multi-modal Contrastive Representation Learning*, arXiv:2203.02053
+# - Tian et al. 2019, *Contrastive Multiview Coding*, arXiv:1906.05849
