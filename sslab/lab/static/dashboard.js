@@ -2,7 +2,7 @@
 // ask for it with "ack" once they are drawn, and send what a person does. No network, no library, no build step.
 
 const SEND_EVERY = 100;                                   // ms between two values of a slider that is being moved
-const TWEEN_EVERY = 225;                                  // ms from one picture of a moving map to the next, at least
+const TWEEN_EVERY = 200;                                  // ms from one picture of a moving map to the next, at least
 const SHARE = 0.15;                                       // of this page's time that moving the map may take
 const HANDS_OFF = 800;                                    // ms in which the kernel does not move a slider under a hand
 const MERGE = 12;                                         // steps within which changes of one knob are one change
