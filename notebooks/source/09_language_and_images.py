@@ -128,7 +128,7 @@ names = [emoji.decode(tokens) for tokens in some.captions[:, 0]]
 figures.pair_matrix(lab.objective.embed_images(some.pictures), lab.objective.embed_texts(some.captions[:, 0]), names, some.pictures)
 
 # %% [markdown]
-# **Finding:** before training there are rows and columns, and no diagonal. Chance is $\log B$, as if each answer was one of the batch by lot.
+# **Finding:** before training there are stripes, and no diagonal. Chance is $\log B$, as if each answer was one of the batch by lot.
 
 # %% tags=["pretrain"]
 lab.start()
@@ -140,8 +140,8 @@ clip = lab.objective.cpu()
 figures.pair_matrix(clip.embed_images(some.pictures), clip.embed_texts(some.captions[:, 0]), names, some.pictures)
 
 # %% [markdown]
-# **Finding:** none of these twelve things was in the training. Some diagonal fields are dark, and so are fields beside them between things of one kind: it has
-# found the neighbourhood more often than the house.
+# **Finding:** none of these twelve things was in the training. Most of the diagonal is the best of its row, among twelve. Fields beside it are dark too, between things of
+# one kind, such as people: it finds the neighbourhood before it finds the house.
 
 # %% tags=["figure"]
 figures.loss({"CLIP": [row["loss"] for row in lab.history]}, lab.objective.reference_levels())
@@ -171,7 +171,7 @@ figures.ablation({name: {"recall@10": with_interval(f"09/class/{key}")} for name
 
 # %% [markdown]
 # **Finding:** three kinds of new, three results (the dotted line is what raw pixels reach for a new hand): {{ 09/class/new-vendor | percent interval }} for a new hand, {{ 09/class/new-emoji | percent interval }} for a new thing,
-# {{ 09/class/both | percent interval }} for both. {{ claim 09/new-thing }} With {{ 09/class/temperature | .3f }} as learned temperature. Over all of OpenMoji's drawings it is
+# {{ 09/class/both | percent interval }} for both. {{ claim 09/new-thing }} The temperature that it learned is {{ 09/class/temperature | .3f }}. Over all of OpenMoji's drawings it is
 # {{ 09/class/all | percent interval }}; the median rank of the right name is {{ 09/class/all/median-rank | .0f }} of 1,644.
 #
 # And the control that has no words: it gives a drawing the name of the training drawing that is most alike. By raw pixels that finds
@@ -203,8 +203,8 @@ for phrase in ("a red heart", "a cat face", "something to eat", "an animal with 
 figures.ranked(best)
 
 # %% [markdown]
-# **Finding:** drawings of emoji that were kept back, best first. A phrase like a name finds its things in every vendor's hand. A phrase that *describes* mostly does not: no caption says *eat* of
-# a bread, and our text side has read 1,232 names and their tags, nothing else. CLIP's answers to such phrases come from 400 million captions. Put your own phrase in.
+# **Finding:** drawings of emoji that were kept back, best first. A phrase like a name finds its things in every vendor's hand. A phrase that *describes* mostly does not: *eat* stands in the captions of
+# three things of the training, *wings* in those of two, and our text side has read nothing else. CLIP's answers to such phrases come from 400 million captions. Put your own phrase in.
 
 # %% [markdown]
 # ### Zero-shot: a class is a sentence
@@ -241,7 +241,7 @@ claim("09/zero-shot", yours={"09/class/zero-shot/both/ensemble": evaluation.zero
 # %% [markdown]
 # What holds it back? Give it the right *name* of each new thing, no picture at all, and ask for the group: {{ 09/class/zero-shot/names | percent interval }}, hardly more than with the picture.
 # Sharing words does that in {{ 09/control/raw/plain/names-by-words | percent }}. {{ claim 09/words-limit }} Its eyes are better than its reading: 1,232 names are few texts to learn English from, and
-# *mammal* or *emotion* stood in hardly any of them.
+# *mammal* stood in one of them.
 
 # %% [markdown]
 # And out of its world? **Clip art**, drawn by hundreds of people, in seven classes of things:
@@ -337,7 +337,7 @@ figures.who_wins(wins, {"raw pixels": record("09/control/raw/plain/new-vendor").
 # %% [markdown]
 # **Finding:** recall@10 for a new hand after 38,400 pairs, a short run. In batches of 32, which makes 1,200 steps, CLIP has {{ 09/wins/clip/32/new-vendor | percent interval }} and SigLIP
 # {{ 09/wins/siglip/32/new-vendor | percent interval }}; in batches of 128, 300 steps, {{ 09/wins/clip/128/new-vendor | percent interval }} and {{ 09/wins/siglip/128/new-vendor | percent interval }}.
-# {{ claim 09/wins }} For so few pairs many small steps are worth more than many strangers in a batch, and SigLIP, which begins with "no" to everything, needs the steps most. Its authors found
+# {{ claim 09/wins }} CLIP's two batches do not differ by more than their intervals. SigLIP begins with "no" to everything, and it seems to need many steps to leave that. Its authors found
 # it ahead of CLIP below batches of 16,000, after billions of pairs. (Both have the learning rate that was chosen for CLIP.)
 
 # %% [markdown]

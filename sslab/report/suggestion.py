@@ -8,7 +8,7 @@ import torch
 
 from sslab.datasets.pairs import kind_of
 
-LOOKED_AT = 500                                                      # pictures, for their colours and their background
+LOOKED_AT = 500                                                      # pictures, for their colours
 FEW_PICTURES, FEW_TOKENS, FEW_PAIRS = 500, 200_000, 1000             # below, pretraining has little to learn from
 MANY_PICTURES = 20_000                                               # from here on a larger encoder pays, given a GPU
 ENOUGH_LABELS = 100                                                  # a class: then training with labels is hard to beat
