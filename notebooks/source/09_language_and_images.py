@@ -380,7 +380,7 @@ def my_clip(image, text, logit_scale):
     """[B, D], [B, D], a scalar -> a scalar"""
     ### BEGIN SOLUTION
     # stub: logits = ...                                     # [B, B], pictures are rows
-    # stub: return the mean of two cross-entropies
+    # stub: return ...                                       # the mean of two cross-entropies
     image, text = (torch.nn.functional.normalize(z, dim=1) for z in (image, text))
     logits = logit_scale * image @ text.T
     own = torch.arange(len(image))
