@@ -66,6 +66,7 @@ def test_a_good_lesson_passes(tmp_path):
         ("import torch\n", "import torch\n!pip install x\n", "uses the network"),
         ("import torch\n", "import torch\nload('cifar10')\n", "uses the network"),
         ("import torch\n", "import torch\nx = (\n", "not Python"),
+        ("    p = s / s.sum()\n", "    # stub: return the sum of it\n    p = s / s.sum()\n", "not Python once it is emptied"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path, old, new, problem):

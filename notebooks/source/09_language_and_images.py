@@ -25,7 +25,7 @@ import torch
 import sslab
 from sslab import datasets, evaluation, figures, objectives
 from sslab.course import claim, record
-from sslab.course.lessons.nb09 import BATCHES, VENDOR, across, asked, equations, held_pairs, new_drawings
+from sslab.course.lessons.nb09 import BATCHES, VENDOR, asked, equations, held_pairs, new_drawings
 from sslab.evaluation.pairs import CLIPART_PROMPTS, EMOJI_PROMPTS
 from sslab.lab import Lab, check, predict, show_source
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sslab.course.source import BEGIN, END, STUB, Cell, Source, read
+from sslab.course.source import BEGIN, END, STUB, Cell, Source, emptied, read
 
 LONGEST_CELL = 15
 TAGS = ("pretrain", "figure", "comparison", "exercise", "check", "download")
@@ -160,13 +160,18 @@ def network(lesson: Source) -> Found:
 
 
 def syntax(lesson: Source) -> Found:
-    """Code that Python can read, as the solutions edition shows it."""
+    """Code that Python can read, as the solutions edition shows it and as a student gets it."""
     for cell in lesson.cells:
         if cell.kind == "code" and not re.search(r"^\s*[%!]", cell.text, re.MULTILINE):
             try:
                 ast.parse(cell.text)
             except SyntaxError as error:
                 yield cell.line + (error.lineno or 1) - 1, f"not Python: {error.msg}"
+                continue
+            try:
+                ast.parse(emptied(cell.text, cell.name or ""))
+            except SyntaxError as error:
+                yield cell.line, f"not Python once it is emptied, see its stub lines: {error.msg}"
 
 
 RULES = (title_and_sections, cells, predictions, findings, exercises, network, syntax)
