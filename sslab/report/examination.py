@@ -411,9 +411,10 @@ class _Look:
             lines.append("Test was read for this page. What is changed after looking at it was chosen with a look at test.")
         else:
             lines.append("Measured on validation, where settings are chosen: a little too good.")
+        folder = self.dataset.name.startswith("folder:")
         if self.dataset.num_classes > 1 and self.kind == "images":
-            lines.append("Labels are the names of the folders, as they are. How features are scaled was chosen on validation.")
-        if self.kind == "images":
+            lines.append(f"Labels are {'the names of the folders, ' if folder else 'taken '}as they are. How features are scaled was chosen on validation.")
+        if folder:
             lines.append(f"Pictures were cut to the square in their middle and made {self.dataset.size} pixels wide: what is smaller is lost.")
         return lines
 

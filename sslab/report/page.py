@@ -29,6 +29,7 @@ STYLE = """
 .sslab-report figure { margin: 1mm 0; break-inside: avoid; }
 .sslab-report img { max-width: 100%; height: auto; background: #fff; }
 .sslab-report .small { font-size: 8.5pt; color: #555; overflow-wrap: anywhere; }
+.sslab-report .card > div { display: contents; }
 .sslab-report .card { display: grid; grid-template-columns: max-content 1fr; gap: 0 3mm; overflow-wrap: anywhere; }
 """
 PAGE_STYLE = """
@@ -232,7 +233,9 @@ def _limits(found: Examination) -> str:
 
 
 def _card(rows: Mapping[str, str]) -> str:
-    return "<div class=\"card\">" + "".join(f"<i>{_e(name)}</i><span>{_e(text)}</span>" for name, text in rows.items()) + "</div>"
+    """Names and what they are: a line each where a front end drops the style, in columns where it does not."""
+    lines = "".join(f"<div><i>{_e(name)}:</i> <span>{_e(text)}</span></div>" for name, text in rows.items())
+    return f"<div class=\"card\">{lines}</div>"
 
 
 def _list(lines: Sequence[str]) -> str:
