@@ -347,7 +347,7 @@ figures.who_wins(wins, {"raw pixels": record("09/control/raw/plain/new-vendor").
 # of a new thing by Noto looks for the same thing among another vendor's 1,644.
 
 # %%
-show_source(objectives.TwoDrawers.make_views)
+show_source(objectives.TwoDrawers.partners)
 
 # %% tags=["figure", "comparison"]
 ways = {"two vendors": "drawers/two-vendors", "one drawing twice": "drawers/one-drawing", "random encoder": "drawers-control/random",

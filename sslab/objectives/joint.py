@@ -36,7 +36,11 @@ class TwoViews(Objective):
 
     def make_views(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Images [B, C, H, W] -> two views of each, [B, C, H, W] twice."""
-        return self.views(torch.cat([batch, batch]), generator).chunk(2)
+        return self.views(torch.cat(self.partners(batch, generator)), generator).chunk(2)
+
+    def partners(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The two pictures of each that views are made of: itself, twice."""
+        return batch, batch
 
     def project(self, h: Tensor) -> Tensor:
         """Encoder output [N, D] -> what the loss sees [N, P]: collapse lives here."""

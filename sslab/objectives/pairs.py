@@ -258,8 +258,8 @@ class TwoDrawers(SimCLR):
 
     by_two = switch(True, help="On: two drawings of a thing by different people. Off: one drawing of it, twice.")
 
-    def make_views(self, batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Pairs of B things -> two views of each, [B, C, S, S] twice; of a thing drawn once, both of that drawing."""
+    def partners(self, batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Pairs of B things -> two drawings of each, [B, C, S, S] twice; of a thing drawn once, that one twice."""
         luck = torch.rand(batch.drawn.shape, generator=generator).to(batch.drawn.device, non_blocking=True)
         best = luck.masked_fill(~batch.drawn, -1).topk(2, dim=1)     # [B, 2]; -1 is no drawing
         first, second = best.indices.unbind(dim=1)
@@ -267,8 +267,4 @@ class TwoDrawers(SimCLR):
             second = first
         second = torch.where(best.values[:, 1] < 0, first, second)
         rows = torch.arange(len(batch), device=luck.device)
-        both = torch.cat([batch.images[rows, first], batch.images[rows, second]])
-        first, second = self.views(both, generator).chunk(2)
-        if self.positives_shuffled:
-            second = second.roll(1, dims=0)
-        return first, second
+        return batch.images[rows, first], batch.images[rows, second]

@@ -4,6 +4,17 @@ BUDGETS, DRAWS = (1, 5, 20, 100), 10                                # labels a c
 SHORT = 0.3                                                         # of the recipe's steps, so that a class can repeat it
 
 
+def options_for(objective: str, dataset_name: str, share: float = 1.0, batch_size: int | None = None) -> dict:
+    """The recipe's options for `train`; another batch_size sees as many views, in more or fewer steps."""
+    import sslab
+
+    options = sslab.recipe(objective, dataset_name, share=share)
+    if batch_size is not None:
+        options["steps"] = max(1, round(options["steps"] * options["batch_size"] / batch_size))
+        options["batch_size"] = batch_size
+    return options
+
+
 def pretrain(dataset_name: str, seed: int, objective: str = "simclr", share: float = 1.0, views=None,
              batch_size: int | None = None, **knobs):
     """Train an objective by its recipe, in float32 on any device -> (objective, dataset, step): the last step taken.
@@ -17,10 +28,7 @@ def pretrain(dataset_name: str, seed: int, objective: str = "simclr", share: flo
     import sslab
 
     dataset = sslab.load(dataset_name)
-    options = sslab.recipe(objective, dataset_name, share=share)
-    if batch_size is not None:
-        options["steps"] = max(1, round(options["steps"] * options["batch_size"] / batch_size))
-        options["batch_size"] = batch_size
+    options = options_for(objective, dataset_name, share, batch_size)
     torch.manual_seed(seed)
     encoder = sslab.objectives.encoder_for(objective, dataset)
     made = sslab.objectives.create(objective, encoder, views=views or sslab.objectives.views_for(objective, dataset_name),

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from sslab.course.claims import beats, define_claim, every
 from sslab.course.evidence import evidence
-from sslab.course.lessons.common import SHORT
+from sslab.course.lessons.common import SHORT, options_for
 
 VENDOR = "openmoji"                                                  # whose drawings no training pair has
 BROKEN = {"clip": {}, "no-outlines": {"outline": 0.0, "crop_largest": 1.0}, "shuffled": {"shuffled_captions": True},
@@ -39,14 +39,10 @@ def pretrain_pairs(seed: int, name: str = "clip", share: float = 1.0, batch_size
     from sslab import objectives
 
     data = emoji()
-    options = sslab.recipe(name, data.name, share=share)
-    if batch_size is not None:
-        options["steps"] = max(1, round(options["steps"] * options["batch_size"] / batch_size))
-        options["batch_size"] = batch_size
     torch.manual_seed(seed)
     encoder = objectives.encoder_for(name, data)
     made = objectives.create(name, encoder, views=objectives.views_for(name, data.name), text=objectives.text_tower_for(data), **knobs)
-    for step in sslab.train(made, data, seed=seed, precision="float32", **options):
+    for step in sslab.train(made, data, seed=seed, precision="float32", **options_for(name, data.name, share, batch_size)):
         pass
     return made, step
 
