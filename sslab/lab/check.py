@@ -19,6 +19,7 @@ from sslab.lab.checks.decorrelation import barlow_twins, cross_correlation, vicr
 from sslab.lab.checks.distillation import center_update, dino, negative_cosine
 from sslab.lab.checks.factors import allowed, angular_distance, equal_classes, moved
 from sslab.lab.checks.language import hide_tokens, masked_tokens, unigram
+from sslab.lab.checks.leaks import copies, depends_on, honest_choice, is_frozen, name_the_leak
 from sslab.lab.checks.masked import ijepa, masked_patches, patchify, random_mask, unpatchify
 from sslab.lab.checks.measuring import effective_rank, feature_std, knn_predict, uniformity
 from sslab.lab.checks.momentum import enqueue, info_nce, momentum_update
@@ -34,12 +35,14 @@ from sslab.lab.checks.reconstruction import (
 )
 from sslab.lab.checks.scale import power_law, read_curve, run_cost, scaled_rate
 
-__all__ = ["allowed", "angular_distance", "annealed_mean", "barlow_twins", "bits_per_character", "causal_mask",
-           "causal_weights", "center_update", "clip", "colour_weights", "cosine_similarity_matrix",
-           "cross_correlation", "dino", "effective_rank", "elbo", "enqueue", "equal_classes", "feature_std",
-           "hide_tokens", "ijepa", "info_nce", "kl_divergence", "knn_predict", "make_denoising_pair", "masked_patches",
-           "masked_tokens", "momentum_update", "moved", "negative_cosine", "neighbour_index", "next_token", "nt_xent",
-           "patchify", "pca_reconstruct", "positive_index", "power_law", "prototypes_used", "push_weights", "random_mask",
-           "read_curve", "recall_at", "reparametrise", "rotation_task", "run_cost", "sample", "scaled_rate", "share_interval",
-           "siglip", "sinkhorn", "spectral",
-           "swapped_prediction", "uniformity", "unigram", "unpatchify", "vicreg_covariance", "vicreg_variance", "zero_shot"]
+__all__ = ["allowed", "angular_distance", "annealed_mean", "barlow_twins", "bits_per_character",
+           "causal_mask", "causal_weights", "center_update", "clip", "colour_weights", "copies",
+           "cosine_similarity_matrix", "cross_correlation", "depends_on", "dino", "effective_rank", "elbo",
+           "enqueue", "equal_classes", "feature_std", "hide_tokens", "honest_choice", "ijepa", "info_nce",
+           "is_frozen", "kl_divergence", "knn_predict", "make_denoising_pair", "masked_patches",
+           "masked_tokens", "momentum_update", "moved", "name_the_leak", "negative_cosine", "neighbour_index",
+           "next_token", "nt_xent", "patchify", "pca_reconstruct", "positive_index", "power_law",
+           "prototypes_used", "push_weights", "random_mask", "read_curve", "recall_at", "reparametrise",
+           "rotation_task", "run_cost", "sample", "scaled_rate", "share_interval", "siglip", "sinkhorn",
+           "spectral", "swapped_prediction", "uniformity", "unigram", "unpatchify", "vicreg_covariance",
+           "vicreg_variance", "zero_shot"]
