@@ -31,12 +31,14 @@ from sslab.lab.checks.reconstruction import (
     pca_reconstruct,
     reparametrise,
 )
+from sslab.lab.checks.transfer import break_even, fold_scaling, layer_rates, mean_corruption_error
 
-__all__ = ["allowed", "angular_distance", "annealed_mean", "barlow_twins", "bits_per_character", "causal_mask",
-           "causal_weights", "center_update", "clip", "colour_weights", "cosine_similarity_matrix",
+__all__ = ["allowed", "angular_distance", "annealed_mean", "barlow_twins", "bits_per_character", "break_even",
+           "causal_mask", "causal_weights", "center_update", "clip", "colour_weights", "cosine_similarity_matrix",
            "cross_correlation", "dino", "effective_rank", "elbo", "enqueue", "equal_classes", "feature_std",
-           "hide_tokens", "ijepa", "info_nce", "kl_divergence", "knn_predict", "make_denoising_pair", "masked_patches",
-           "masked_tokens", "momentum_update", "moved", "negative_cosine", "neighbour_index", "next_token", "nt_xent",
-           "patchify", "pca_reconstruct", "positive_index", "prototypes_used", "push_weights", "random_mask",
-           "recall_at", "reparametrise", "rotation_task", "sample", "siglip", "sinkhorn", "swapped_prediction",
-           "uniformity", "unigram", "unpatchify", "vicreg_covariance", "vicreg_variance", "zero_shot"]
+           "fold_scaling", "hide_tokens", "ijepa", "info_nce", "kl_divergence", "knn_predict", "layer_rates",
+           "make_denoising_pair", "masked_patches", "masked_tokens", "mean_corruption_error", "momentum_update",
+           "moved", "negative_cosine", "neighbour_index", "next_token", "nt_xent", "patchify", "pca_reconstruct",
+           "positive_index", "prototypes_used", "push_weights", "random_mask", "recall_at", "reparametrise",
+           "rotation_task", "sample", "siglip", "sinkhorn", "swapped_prediction", "uniformity", "unigram",
+           "unpatchify", "vicreg_covariance", "vicreg_variance", "zero_shot"]
