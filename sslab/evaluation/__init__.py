@@ -1,5 +1,6 @@
 """Evaluation: probes, neighbours, controls and diagnostics, honest by default."""
 
+from sslab.evaluation.corruptions import CORRUPTIONS, corrupted, corruption_error, robustness
 from sslab.evaluation.diagnostics import (
     Diagnosis,
     alignment,
@@ -22,7 +23,17 @@ from sslab.evaluation.factors import (
     read_factors,
 )
 from sslab.evaluation.features import calibrate, evaluating, features, random_encoder, raw_pixels
-from sslab.evaluation.fine_tuning import fine_tune, fine_tuned
+from sslab.evaluation.fine_tuning import (
+    STRATEGIES,
+    adapt,
+    fine_tune,
+    fine_tuned,
+    layers,
+    mean_head,
+    overtakes,
+    probe_head,
+    reaches,
+)
 from sslab.evaluation.from_scratch import accuracy, supervised, train_supervised
 from sslab.evaluation.generation import (
     PCA,
@@ -80,15 +91,17 @@ from sslab.evaluation.probe import Probe, Scaling, knn, linear_probe
 from sslab.evaluation.words import lsa, lsa_efficiency, tf_idf, tf_idf_efficiency, word_controls
 
 __all__ = [
-    "CLIPART_PROMPTS", "EMOJI_PROMPTS", "FACTORS", "FIXED_PENALTY", "PCA", "Confidence", "CrossModal", "Diagnosis",
-    "Efficiency", "Gap", "HiddenWord", "NGram", "Probe", "Retrieval", "Scaling", "TextNGram", "TextScore", "Transfer",
-    "WordCounts", "ZeroShot", "above_chance", "accuracy", "across_drawers", "alignment", "alpha_req",
-    "bits_per_character", "calibrate", "centred_pixels", "class_embeddings", "classifier", "classify", "compose",
-    "confident_share", "controls", "count_words", "cross_modal", "diagnose", "draw_labels", "effective_rank",
-    "equal_classes", "evaluating", "factor_chance", "factor_moves", "feature_std", "features", "fill_in", "fine_tune",
-    "fine_tuned", "fit_logistic", "fit_pca", "generate", "generate_steps", "hidden_words", "knn", "label_efficiency",
-    "lidar", "linear_probe", "lsa", "lsa_efficiency", "masked_accuracy", "modality_gap", "moved", "nearest_name",
-    "next_probabilities", "pca_gaussian_samples", "pca_reconstruct", "perplexity", "prompts", "random_encoder", "rankme",
-    "raw_pixels", "read_factors", "retrieve", "score_text", "singular_values", "supervised", "tf_idf",
-    "tf_idf_efficiency", "train_supervised", "uniformity", "word_controls", "word_ranks", "zero_shot",
+    "CLIPART_PROMPTS", "CORRUPTIONS", "EMOJI_PROMPTS", "FACTORS", "FIXED_PENALTY", "PCA", "STRATEGIES", "Confidence",
+    "CrossModal", "Diagnosis", "Efficiency", "Gap", "HiddenWord", "NGram", "Probe", "Retrieval", "Scaling", "TextNGram",
+    "TextScore", "Transfer", "WordCounts", "ZeroShot", "above_chance", "accuracy", "across_drawers", "adapt",
+    "alignment", "alpha_req", "bits_per_character", "calibrate", "centred_pixels", "class_embeddings", "classifier",
+    "classify", "compose", "confident_share", "controls", "corrupted", "corruption_error", "count_words", "cross_modal",
+    "diagnose", "draw_labels", "effective_rank", "equal_classes", "evaluating", "factor_chance", "factor_moves",
+    "feature_std", "features", "fill_in", "fine_tune", "fine_tuned", "fit_logistic", "fit_pca", "generate",
+    "generate_steps", "hidden_words", "knn", "label_efficiency", "layers", "lidar", "linear_probe", "lsa",
+    "lsa_efficiency", "masked_accuracy", "mean_head", "modality_gap", "moved", "nearest_name", "next_probabilities",
+    "overtakes", "pca_gaussian_samples", "pca_reconstruct", "perplexity", "probe_head", "prompts", "random_encoder",
+    "rankme", "raw_pixels", "reaches", "read_factors", "retrieve", "robustness", "score_text", "singular_values",
+    "supervised", "tf_idf", "tf_idf_efficiency", "train_supervised", "uniformity", "word_controls", "word_ranks",
+    "zero_shot",
 ]

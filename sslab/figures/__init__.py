@@ -57,12 +57,13 @@ from sslab.figures.reconstruction import (
                                   traversal,
 )
 from sslab.figures.style import COLOURS, MARKERS, class_style
+from sslab.figures.transfer import robustness, spoiled, worth
 
 __all__ = ["COLOURS", "MARKERS", "ablation", "answers", "attention_maps", "attention_words", "by_class", "choices",
            "class_style", "clusters", "codes", "confusion", "context_and_targets", "correlations", "crops",
            "denoising_steps", "drawings", "embedding_map", "factor_heat_maps", "filled_in", "gauges", "generated", "interpolation",
            "label_efficiency", "latents_in_use", "leaderboard", "loss", "masks", "masks_and_fillings", "modality_gap",
            "neighbours", "next_words", "pair_matrix", "pairs", "palette", "patch_filters", "patches", "progress",
-           "ranked", "reconstructions", "removals", "samples", "sampling", "settings", "similarity_matrix", "spectrum",
-           "switched", "teacher_memory", "temperature_weights", "tile", "traversal", "turns", "views", "who_wins",
-           "word_bars"]
+           "ranked", "reconstructions", "removals", "robustness", "samples", "sampling", "settings",
+           "similarity_matrix", "spectrum", "spoiled", "switched", "teacher_memory", "temperature_weights", "tile",
+           "traversal", "turns", "views", "who_wins", "word_bars", "worth"]
