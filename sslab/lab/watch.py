@@ -124,6 +124,7 @@ class Watcher:
         self.map_asked = False
         self.probe: float | None = None
         self.watched = False                                         # is a front end looking?
+        self.planned: frozenset[int] | None = None                   # steps at which everything is read; None: as time affords
         self.budgets = {name: Budget() for name in SHARES[self.kind][0]}
         self._pca = SteadyPCA()
         self._seconds = self._last = self._examined = 0.0
@@ -162,6 +163,10 @@ class Watcher:
         self._recent.append(step.embedding if step.projection is None else step.projection)
         while sum(map(len, self._recent)) - len(self._recent[0]) >= SAMPLES * self._recent[0].shape[1]:
             self._recent.popleft()                                   # a small batch alone cannot fill D directions
+        if self.planned is not None:
+            if row["step"] in self.planned:
+                self.finish(row)
+            return
         for budget in self.budgets.values():
             budget.trained(step.seconds - self._seconds)
         self._seconds = step.seconds
