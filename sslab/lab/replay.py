@@ -11,8 +11,10 @@ it is the live one, without what acts.
 import base64
 import functools
 import html
+import io
 import json
 import threading
+import zipfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,7 +31,7 @@ from sslab.lab.session import Lab
 MAGIC, VERSION = b"sslab replay\n", 1
 MOMENTS = 40                                                         # steps of a run that are kept
 PICTURED = 4                                                         # every so many of them with the objective's own pictures
-FOLDER = "replays"                                                   # beside the data
+ARCHIVE = "replays.zip"                                              # beside the data: objective_dataset_setting.replay
 STATIC = Path(__file__).parent / "static"
 FINE = 1 / 2048                                                      # of the map's half width: to what a place is rounded
 SENT_ONCE = ("objective", "dataset", "title", "columns", "class_names", "of_views", "pictorial", "learns_from", "asks",
@@ -88,10 +90,16 @@ class Recording:
 
 def recordings(objective: str | None = None, dataset: str | None = None) -> list[tuple[str, str, str]]:
     """What comes with the lab: (objective, dataset, setting), the run "as it comes" first; of one objective or dataset, if named."""
-    files = [name for name in bundled.checksums() if name.startswith(f"{FOLDER}/")]
-    every = [tuple(Path(name).stem.split("_", 2)) for name in files]
-    every = sorted(((one, data, "".join(rest)) for one, data, *rest in every), key=lambda found: found)
+    if ARCHIVE not in bundled.checksums():
+        return []
+    with _archive() as archive:
+        every = sorted((*name.removesuffix(".replay").split("_"), "")[:3] for name in archive.namelist())
+    every = [(one.replace("-", "_"), data, setting) for one, data, setting in every]
     return [found for found in every if objective in (None, found[0]) and dataset in (None, found[1])]
+
+
+def _archive() -> zipfile.ZipFile:
+    return zipfile.ZipFile(io.BytesIO(bundled.read(ARCHIVE)))
 
 
 def record(lab: Lab, path, moments: int = MOMENTS, changes: dict[int, dict[str, Any]] | None = None) -> Recording:
@@ -240,8 +248,9 @@ def replay(first, dataset: str | None = None):
 
 
 def _bundled(objective: str, dataset: str, setting: str) -> Recording:
-    name = f"{FOLDER}/{'_'.join(filter(None, (objective, dataset, setting)))}.replay"
-    return Recording.from_bytes(bundled.read(name), name)
+    name = f"{'_'.join(filter(None, (objective.replace('_', '-'), dataset, setting)))}.replay"
+    with _archive() as archive:
+        return Recording.from_bytes(archive.read(name), name)
 
 
 def _read(source) -> Recording:
