@@ -112,7 +112,7 @@ show_source(evaluation.fine_tuning.FineTuned)
 # %% [markdown]
 # ## 4. Run it live (10 minutes)
 #
-# First the pretraining: SimCLR, a quarter of the usual steps. Watch the probe, and note the seconds. They are the price.
+# First the pretraining: SimCLR, half of the usual steps. Watch the probe, and note the seconds. They are the price.
 
 # %%
 lab = Lab("simclr", "fashion", seed=0, **sslab.recipe("simclr", "fashion", share=nb15.SHARE))

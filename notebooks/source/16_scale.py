@@ -83,8 +83,8 @@ scale.curves(both, "batch size", "views a second", logarithmic=True)
 
 # %% [markdown]
 # **Finding:** our machine trains on {{ 16/speed/float32/16 | ,.0f }} views a second in batches of `16` and on
-# {{ 16/speed/float32/256 | ,.0f }} in batches of `256`: each step has a part that does not depend on the batch. With bf16 it is
-# {{ 16/speed/bf16-channels-last/256 | ,.0f }}. Whether fewer bits are faster depends on whether the processor has instructions for
+# {{ 16/speed/float32/256 | ,.0f }} in batches of `256`: each step has a part that does not depend on the batch. With channels-last it is
+# {{ 16/speed/float32-channels-last/256 | ,.0f }}, with bf16 as well {{ 16/speed/bf16-channels-last/256 | ,.0f }}. Whether fewer bits are faster depends on whether the processor has instructions for
 # them, so the lab measures it, in a second, and chooses. That is what `precision="auto"` means.
 
 # %% [markdown]
@@ -262,10 +262,11 @@ scale.shares(parts)
 
 # %% [markdown]
 # **Finding:** this is your machine. On ours a step took {{ 16/processes/one | .3f }} seconds on one core, {{ 16/processes/cores | .3f }} with all cores in one
-# process and {{ 16/processes/two | .3f }} with two processes, {{ 16/processes/speed-up | .2f }} times as fast as one core. Of that step
+# process and {{ 16/processes/two | .3f }} with two processes: {{ 16/processes/speed-up | .2f }} times the speed of one core. Of that step
 # {{ 16/processes/talk-share | percent }} went into exchanging numbers and waiting for the other, and
-# {{ 16/processes/views-share | percent }} into views, which each process makes for the whole batch so that the numbers stay the same. On one
-# machine's cores there is nothing to gain over one process with two threads. Processes are for several GPUs, or several machines.
+# {{ 16/processes/views-share | percent }} into views, which each process makes for the whole batch so that the numbers stay the same. The rest is
+# half of the rows, and takes more than half of the time: two cores of one machine share its memory and its caches. On such cores there is nothing
+# to gain over one process with two threads. Processes are for several GPUs, or several machines.
 
 # %%
 guess_talk.reveal(100 * found["talk"] / found["two"])

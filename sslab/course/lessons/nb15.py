@@ -9,7 +9,7 @@ from sslab.course.claims import beats, define_claim
 from sslab.course.evidence import evidence
 from sslab.course.lessons.common import DRAWS
 
-SHARE, SHORT = 0.25, 0.1                                             # of the recipe's steps: pretraining, and a continuation
+SHARE, EMOJI_SHARE, SHORT = 0.5, 0.25, 0.1                           # of the recipe's steps: pretraining, and a continuation
 BUDGETS, TEXT_BUDGETS = (1, 5, 20, 100), (10, 50, 200)               # labels a class
 TIMED, TEXT_TIMED = 5, 10                                            # budget at which time is looked at
 TUNED = ("full", "linear then full", "discriminative")               # strategies that train the encoder
@@ -390,7 +390,7 @@ def _emoji():
 
 @cache
 def _emoji_run(seed: int) -> Run:
-    made, step = pretrain(_emoji()[0], seed)
+    made, step = pretrain(_emoji()[0], seed, EMOJI_SHARE)
     return Run(made, step.seconds, {})
 
 
