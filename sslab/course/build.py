@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from sslab.course import claims, lessons, prose, source
+from sslab.course import claims, lessons, prose, source, translate
 from sslab.course.badges import badge_markdown, install_cell
 from sslab.course.ledger import Ledger, folder, read, write_atomically
 from sslab.course.source import Cell, Source, SourceError
@@ -16,8 +16,8 @@ METADATA = {
 }
 
 
-def notebook(lesson: Source, edition: str, ledger: Ledger, draft: bool = False):
-    """One edition of a lesson, an nbformat notebook without outputs.
+def notebook(lesson: Source, edition: str, ledger: Ledger, draft: bool = False, language: str = "", catalog=None):
+    """One edition of a lesson, an nbformat notebook without outputs; with a catalog the lesson is in its language.
 
     Raises:
         SourceError: a missing record or claim, an exercise without a name, two with the same one.
@@ -25,10 +25,11 @@ def notebook(lesson: Source, edition: str, ledger: Ledger, draft: bool = False):
     from nbformat import v4
 
     cells, used, seen = [], {}, set()
-    for cell in _with_top(lesson):
+    said, words = (claims.sentences(), {}) if catalog is None else (translate.sentences(catalog), translate.words(catalog))
+    for cell in _with_top(lesson, language):
         text, metadata = cell.text, {"tags": list(cell.tags)} if cell.tags else {}
         if cell.kind == "markdown":
-            text = _filled(lesson, cell, ledger, draft)
+            text = _filled(lesson, cell, ledger, draft, said, words)
         elif {"exercise", "check"} & set(cell.tags):
             metadata["nbgrader"] = _nbgrader(lesson, cell, seen)
             if "exercise" in cell.tags:
@@ -63,9 +64,11 @@ def build(root: Path | None = None, draft: bool = False, check: bool = False) ->
     ledger, wanted = read(root / "results.json"), {}
     for path in source.paths(folder=root / "source"):
         wanted |= {root / name: text for name, text in editions(source.read(path), ledger, draft).items()}
+    wanted |= {root / name: text for name, text in translations(root, ledger, draft).items()}
     changed = [path for path, text in wanted.items()
                if not path.exists() or path.read_text(encoding="utf-8") != text]
-    stale = [path for path in (*root.glob("*.ipynb"), *root.glob("solutions/*.ipynb")) if path not in wanted]
+    ours = ("*.ipynb", "solutions/*.ipynb", *{f"{language}/*.ipynb" for language, _ in translate.every(root)})
+    stale = [path for pattern in ours for path in root.glob(pattern) if path not in wanted]
     for path in () if check else changed:
         write_atomically(path, wanted[path])
     for path in () if check else stale:
@@ -73,17 +76,29 @@ def build(root: Path | None = None, draft: bool = False, check: bool = False) ->
     return sorted(changed + stale)
 
 
-def _with_top(lesson: Source) -> list[Cell]:
+def translations(root: Path, ledger: Ledger, draft: bool = False) -> dict[Path, str]:
+    """The student editions in other languages: path below notebooks/ -> text."""
+    import nbformat
+
+    files, made = list(translate.every(root)), {}
+    for language, path in files:
+        catalog, beside = translate.read(path), tuple(other.stem for code, other in files if code == language)
+        lesson = translate.translated(source.read(root / "source" / f"{path.stem}.py"), catalog, beside)
+        made[Path(language, f"{path.stem}.ipynb")] = nbformat.writes(notebook(lesson, "student", ledger, draft, language, catalog)) + "\n"
+    return made
+
+
+def _with_top(lesson: Source, language: str = "") -> list[Cell]:
     """The lesson's cells, with the badges above all and the install cell before the first code."""
     cells = list(lesson.cells)
     first_code = next((index for index, cell in enumerate(cells) if cell.kind == "code"), len(cells))
     cells.insert(first_code, Cell("code", install_cell(), 0, ("install",)))
-    return [Cell("markdown", badge_markdown(lesson.slug), 0), *cells]
+    return [Cell("markdown", badge_markdown(f"{language}/{lesson.slug}" if language else lesson.slug), 0), *cells]
 
 
-def _filled(lesson: Source, cell: Cell, ledger: Ledger, draft: bool) -> str:
+def _filled(lesson: Source, cell: Cell, ledger: Ledger, draft: bool, sentences: dict[str, str], words: dict[str, str]) -> str:
     try:
-        return prose.fill(cell.text, ledger, claims.sentences(), draft)
+        return prose.fill(cell.text, ledger, sentences, draft, words)
     except prose.TemplateError as error:
         raise SourceError(lesson.path, cell.line + error.line, str(error)) from None
 

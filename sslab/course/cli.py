@@ -74,6 +74,30 @@ def evidence(names: tuple[str, ...], only_list: bool, force: tuple[str, ...]) ->
 
 @course.command()
 @click.argument("notebooks", nargs=-1, metavar="[NN]...")
+@click.option("--language", required=True, metavar="CODE", help="Such as de or es.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if anything is open or was changed.")
+def texts(notebooks: tuple[str, ...], language: str, check: bool) -> None:
+    """Collect what there is to translate into notebooks/translations/CODE/NN_slug.po; what was translated stays."""
+    from sslab.course import lessons, source, translate
+
+    lessons.load()
+    open_texts = 0
+    for place in _plainly(lambda: source.paths(notebooks)):
+        lesson, path = source.read(place), ledgers.folder() / "translations" / language / f"{place.stem}.po"
+        text = _plainly(lambda lesson=lesson, path=path: translate.refresh(lesson, language, path))
+        if not check and (not path.exists() or path.read_text(encoding="utf-8") != text):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            ledgers.write_atomically(path, text)
+        found = translate.problems(lesson, translate.read(path)) if path.exists() else [f"{path.name}: not begun"]
+        for problem in found:
+            click.echo(problem)
+        open_texts += len(found)
+    if check and open_texts:
+        raise click.ClickException(f"{open_texts} to translate or to mend")
+
+
+@course.command()
+@click.argument("notebooks", nargs=-1, metavar="[NN]...")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="For executed notebooks.")
 @click.option("--record", is_flag=True, help="Keep each notebook's time in results.json (class mode).")
 def run(notebooks: tuple[str, ...], output: Path | None, record: bool) -> None:

@@ -8,7 +8,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sslab.course.ledger import Ledger, Record
 
@@ -24,7 +24,7 @@ class TemplateError(ValueError):
         self.line = line
 
 
-def fill(text: str, ledger: Ledger, sentences: dict[str, str], draft: bool = False) -> str:
+def fill(text: str, ledger: Ledger, sentences: dict[str, str], draft: bool = False, words: Mapping[str, str] | None = None) -> str:
     """`text` with every template filled in.
 
     Args:
@@ -32,20 +32,21 @@ def fill(text: str, ledger: Ledger, sentences: dict[str, str], draft: bool = Fal
         ledger: where the numbers are.
         sentences: the claims' texts by name.
         draft: a missing record reads "(not measured yet)" and does not raise.
+        words: what "points", "minutes" and "1 minute" are called, in another language.
     Raises:
         TemplateError: a record or claim that does not exist, or a format that cannot be read.
     """
     def one(match: re.Match) -> str:
         body = " ".join(match.group(1).split())
         try:
-            return _fill_one(body, ledger, sentences, draft)
+            return _fill_one(body, ledger, sentences, draft, words or {})
         except ValueError as error:
             raise TemplateError(body, str(error), text[: match.start()].count("\n")) from None
 
     return TEMPLATE.sub(one, text)
 
 
-def _fill_one(body: str, ledger: Ledger, sentences: dict[str, str], draft: bool) -> str:
+def _fill_one(body: str, ledger: Ledger, sentences: dict[str, str], draft: bool, words: Mapping[str, str]) -> str:
     if body.startswith("claim "):
         name = body.removeprefix("claim ").strip()
         if name not in sentences:
@@ -53,7 +54,7 @@ def _fill_one(body: str, ledger: Ledger, sentences: dict[str, str], draft: bool)
             raise ValueError(f"claim: got {name!r}, takes one of {known}")
         return sentences[name]
     expression, _, style = body.partition("|")
-    show, with_interval = _style(style.split())
+    show, with_interval = _style(style.split(), words)
     names = [name.strip() for name in expression.split(" - ")]
     if len(names) > 2:
         raise ValueError("takes one record, or a difference of two")
@@ -65,17 +66,17 @@ def _fill_one(body: str, ledger: Ledger, sentences: dict[str, str], draft: bool)
     return show(record) + (_interval(record, show) if with_interval else "")
 
 
-def _style(words: list[str]) -> tuple[Callable[[Record], str], bool]:
+def _style(asked: list[str], words: Mapping[str, str]) -> tuple[Callable[[Record], str], bool]:
     """How to write a record's value, and whether its interval follows."""
-    with_interval = "interval" in words
-    rest = [word for word in words if word != "interval"] or [".2f"]
+    with_interval = "interval" in asked
+    rest = [word for word in asked if word != "interval"] or [".2f"]
     shows = {
         "percent": lambda record: f"{100 * record.value:.0f} %",
-        "points": lambda record: f"{100 * record.value:.0f} points",
-        "minutes": lambda record: _minutes(record.value),
+        "points": lambda record: f"{100 * record.value:.0f} {words.get('points', 'points')}",
+        "minutes": lambda record: _minutes(record.value, words),
     }
     if len(rest) > 1:
-        raise ValueError(f"format: got {' '.join(words)!r}, takes one format, and interval after it")
+        raise ValueError(f"format: got {' '.join(asked)!r}, takes one format, and interval after it")
     if rest[0] in shows:
         return shows[rest[0]], with_interval
     try:
@@ -93,6 +94,6 @@ def _interval(record: Record, show: Callable[[Record], str]) -> str:
     return f" [{low}, {high}]"
 
 
-def _minutes(seconds: float) -> str:
+def _minutes(seconds: float, words: Mapping[str, str]) -> str:
     minutes = max(1, math.ceil(seconds / 60))
-    return "1 minute" if minutes == 1 else f"{minutes} minutes"
+    return words.get("1 minute", "1 minute") if minutes == 1 else f"{minutes} {words.get('minutes', 'minutes')}"
