@@ -7,7 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslab._inputs import takes
 
+
+@takes(z="number [B, D]", B=">= 2")
 def feature_std(z: Tensor) -> Tensor:
     """Std over the batch of each feature of normalised z, its mean times sqrt(D).
 
@@ -24,6 +27,7 @@ def feature_std(z: Tensor) -> Tensor:
     return F.normalize(z.float(), dim=1).std(dim=0, unbiased=False).mean() * math.sqrt(z.shape[1])
 
 
+@takes(z="number [B, D]")
 def singular_values(z: Tensor) -> Tensor:
     """Singular values of the centred z, largest first: how far the cloud reaches along each axis.
 
@@ -45,6 +49,7 @@ def singular_values(z: Tensor) -> Tensor:
     return torch.linalg.eigvalsh(gram).flip(0).clamp(min=0).sqrt().float().to(z.device)
 
 
+@takes(z="number [B, D]", B=">= 2")
 def effective_rank(z: Tensor) -> Tensor:
     """Exp of the entropy of the singular values of the centred z: how many directions are in use, from 1 to D.
 
@@ -60,6 +65,7 @@ def effective_rank(z: Tensor) -> Tensor:
     return _entropy_rank(singular_values(z), z)
 
 
+@takes(z="number [B, D]", B=">= 2", epsilon=">= 0")
 def rankme(z: Tensor, epsilon: float = 1e-7) -> Tensor:
     """The effective rank of z as it is, not centred: 1 where one direction holds all, at most min(B, D).
 
@@ -77,6 +83,7 @@ def rankme(z: Tensor, epsilon: float = 1e-7) -> Tensor:
     return torch.exp(-(p * p.log()).sum())
 
 
+@takes(z="number [B, D]", B=">= 2")
 def alpha_req(z: Tensor) -> Tensor:
     """How fast the spectrum decays: the alpha of the power law i^-alpha closest to the covariance's eigenvalues.
 
@@ -101,6 +108,7 @@ def alpha_req(z: Tensor) -> Tensor:
     return -(x * y).sum() / (x * x).sum()
 
 
+@takes(views="number [N, V, D]", N=">= 2", V=">= 2", delta="> 0", epsilon=">= 0")
 def lidar(views: Tensor, delta: float = 1e-4, epsilon: float = 1e-7) -> Tensor:
     """How many directions tell pictures apart better than they tell views apart: the rank of the LDA matrix.
 
@@ -137,6 +145,7 @@ def lidar(views: Tensor, delta: float = 1e-4, epsilon: float = 1e-7) -> Tensor:
     return torch.exp(-(p * p.log()).sum()).float().to(views.device)
 
 
+@takes(z1="number [B, D]", z2="number [B, D]", alpha="> 0")
 def alignment(z1: Tensor, z2: Tensor, alpha: float = 2.0) -> Tensor:
     """Mean distance of partners on the sphere, to the power alpha. 0 is perfect; 2 (for alpha 2) is unrelated.
 
@@ -157,6 +166,7 @@ def alignment(z1: Tensor, z2: Tensor, alpha: float = 2.0) -> Tensor:
     return (F.normalize(z1.float(), dim=1) - F.normalize(z2.float(), dim=1)).norm(dim=1).pow(alpha).mean()
 
 
+@takes(z="number [B, D]", B=">= 2", t="> 0")
 def uniformity(z: Tensor, t: float = 2.0) -> Tensor:
     """How evenly embeddings cover the sphere: log of the mean Gaussian potential between pairs.
 
@@ -202,6 +212,7 @@ TWIN = 0.15         # of the typical distance: nearer samples are the same point
 GAP = 3             # between points is nothing: hardly a sample lies between TWIN and GAP times TWIN from another
 
 
+@takes(z="number [B, D]", B=">= 2")
 def diagnose(z: Tensor) -> Diagnosis:
     """Say in plain words what is wrong with a cloud of projections, if anything.
 

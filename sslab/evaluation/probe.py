@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslab._inputs import takes
 from sslab._names import choose
 from sslab.evaluation.logistic import fit_logistic
 
@@ -89,6 +90,7 @@ def _right(weights: Tensor, biases: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return (x @ weights + biases[..., None, :]).argmax(dim=-1) == y
 
 
+@takes(bank="float [N, D]", labels="int [N]", queries="float [M, D]", k=">= 1", temperature="> 0")
 def knn(bank: Tensor, labels: Tensor, queries: Tensor, k: int = 20, temperature: float = 0.07) -> Tensor:
     """Classify by the k nearest labelled samples by cosine, near ones weighing more (exp(cosine / temperature)).
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sslab._inputs import takes
 from sslab.knobs import number, switch
 from sslab.objectives import across
 from sslab.objectives.base import Loss, full_precision, raised
@@ -15,6 +16,7 @@ from sslab.objectives.joint import LOCAL_VIEWS, OUTPUT_NORM, MultiCrop
 from sslab.views import Augment
 
 
+@takes(scores="float [B, K]", epsilon="> 0", iterations=">= 1")
 @full_precision
 @torch.no_grad()
 def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tensor:
@@ -40,6 +42,7 @@ def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tens
     return log_q.exp()
 
 
+@takes(scores="float [B, K]", codes="float [B, K]", temperature="> 0")
 @full_precision
 def swav(scores: list[Tensor], codes: list[Tensor], temperature: float = 0.1) -> Tensor:
     """Swapped prediction: each view must tell the cluster of each other view that has a code.
@@ -64,6 +67,7 @@ def swav(scores: list[Tensor], codes: list[Tensor], temperature: float = 0.1) ->
     return torch.stack([-(codes[i] * said[j]).sum(dim=1).mean() for i, j in pairs]).mean()
 
 
+@takes(scores="number [N, K]")
 def prototypes_used(scores: Tensor) -> Tensor:
     """How many prototypes the samples are nearest to, as a perplexity: K if all alike, 1 if one takes all. [N, K] -> scalar."""
     share = torch.bincount(scores.argmax(dim=1), minlength=scores.shape[1]) / len(scores)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslab._inputs import takes
 from sslab.knobs import number, switch
 from sslab.objectives import across
 from sslab.objectives.base import Loss, full_precision
@@ -13,6 +14,7 @@ from sslab.objectives.chunked import chunked_info_nce, worth_chunking
 from sslab.objectives.joint import OUTPUT_NORM, TwoViews
 
 
+@takes(z1="float [B, D]", z2="float [B, D]", temperature="> 0")
 @full_precision
 def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, mask_self: bool = True) -> Tensor:
     """SimCLR's loss: each view must find its partner among the 2B - 1 other views of the batch.
@@ -41,6 +43,7 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, mask_self: bool
     return F.cross_entropy(similarity, partner)
 
 
+@takes(z1="float [B, D]", z2="float [B, D]", temperature="> 0")
 @full_precision
 def attraction(z1: Tensor, z2: Tensor, temperature: float = 0.5) -> Tensor:
     """The half of NT-Xent that pulls partners together: mean of -cos(z1, z2) / temperature, [B, D] each."""

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab._inputs import takes
 from sslab.knobs import number, switch
 from sslab.objectives import across
 from sslab.objectives.base import Loss, full_precision, raised
@@ -16,6 +17,7 @@ from sslab.objectives.joint import OUTPUT_NORM, Teacher, TwoViews
 from sslab.views import Augment
 
 
+@takes(queries="float [B, D]", keys="float [B, D]", negatives="float [K, D]", temperature="> 0")
 @full_precision
 def info_nce(queries: Tensor, keys: Tensor, negatives: Tensor | None = None, temperature: float = 0.07) -> Tensor:
     """Each query must find its own key among the negatives: cross-entropy over 1 + K cosines.
