@@ -163,13 +163,13 @@ def _called(hint: Any) -> str:
 # ---- rules
 
 def _check_rules(arguments: dict[str, str], sizes: dict[str, str], given: Mapping[str, Any]) -> None:
-    shaped = [name for name, rule in arguments.items() if "[" in rule and given.get(name) is not None]
+    shaped = [name for name, rule in arguments.items() if "[" in rule and isinstance(given.get(name), (Tensor, list, tuple))]
     found: dict[str, int] = {}
     for name in shaped:
         dtype, shape = re.fullmatch(r"(\w+) \[(.*)\]", arguments[name]).groups()
         value = given[name]
-        if not isinstance(value, (Tensor, list, tuple)):             # a float beside Tensor | float
-            continue
+        if isinstance(value, (list, tuple)) and not value:
+            raise ValueError(f"{name}: got none, takes one or more of {TAKES[dtype]} [{shape}]")
         for tensor in [value] if isinstance(value, Tensor) else value:
             if not DTYPES[dtype](tensor):
                 raise TypeError(f"{name}: got {_shown(tensor)}, takes {TAKES[dtype]} [{shape}]")
@@ -182,7 +182,7 @@ def _check_rules(arguments: dict[str, str], sizes: dict[str, str], given: Mappin
     for name, rule in arguments.items():
         value = given.get(name)
         if "[" not in rule and isinstance(value, numbers.Real) and not _holds(value, rule):
-            raise ValueError(f"{name}: got {value!r}, takes a number {_in_words(rule)}")
+            raise ValueError(f"{name}: got {value!r}, takes a {'' if math.isfinite(value) else 'finite '}number {_in_words(rule)}")
 
 
 def _fits(shape: Sequence[int], wanted: list[str], found: dict[str, int]) -> bool:
@@ -208,7 +208,7 @@ def _shapes(value: Any) -> str:
 
 
 def _holds(value: Any, rule: str) -> bool:
-    return all(COMPARE[sign](value, float(limit)) for sign, limit in map(str.split, rule.split(", ")))
+    return math.isfinite(value) and all(COMPARE[sign](value, float(limit)) for sign, limit in map(str.split, rule.split(", ")))
 
 
 def _in_words(rule: str) -> str:

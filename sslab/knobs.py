@@ -49,7 +49,7 @@ class Knob:
         if self.kind == "choice":
             return choose(value, self.options, self.name)
         if self.kind == "switch":
-            if value in (True, False, 0, 1):                        # 0 and 1 arrive from the command line and from JSON
+            if isinstance(value, (int, float)) and value in (0, 1):  # 0 and 1 arrive from the command line and from JSON
                 return bool(value)
             raise ValueError(f"{self.name}: got {value!r}, takes True or False")
         try:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab._inputs import takes
 from sslab._names import choose
 from sslab.datasets.base import PARTS
 from sslab.datasets.tokenizer import CLS, MASK, PAD, SEP, UNK, in_text
@@ -23,6 +24,7 @@ UNKNOWN = "\ufffd"                                                   # a charact
 # ---- sampling
 
 
+@takes(logits="float [..., V]")
 def next_probabilities(logits: Tensor, temperature: float = 1.0, top_k: int | None = None,
                        top_p: float | None = None) -> Tensor:
     """What is sampled from: a softmax, sharpened or flattened, then cut to its likely tokens.

@@ -10,7 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslab._inputs import takes
 
+
+@takes(x="float [..., D]", y="int [...]", num_classes=">= 1", max_iterations=">= 1", tolerance="> 0")
 def fit_logistic(x: Tensor, y: Tensor, penalties, num_classes: int | None = None, max_iterations: int = 100,
                  tolerance: float = 1e-4) -> tuple[Tensor, Tensor]:
     """Minimise mean cross-entropy + penalty / 2 * sum of squared weights; the bias is not penalised.

@@ -60,6 +60,7 @@ class Scaling:
         return (x - self.mean) / self.scale
 
 
+@takes()
 def linear_probe(train: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor],
                  penalties: tuple[float, ...] = PENALTIES, unlabelled: Tensor | None = None,
                  scaling: str = "global") -> Probe:

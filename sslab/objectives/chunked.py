@@ -21,7 +21,7 @@ def worth_chunking(rows: int, columns: int) -> bool:
     return rows * columns > CHUNK_ABOVE**2
 
 
-@takes(a="float [B, D]", b="float [K, D]", target="int [B]", scale="float []", chunk=">= 1")
+@takes(a="float [B, D]", b="float [K, D]", scale="float []", chunk=">= 1")
 def chunked_info_nce(a: Tensor, b: Tensor, target: Tensor | None = None, scale: Tensor | float = 1.0,
                      chunk: int | None = None, *, mask_self: bool = False) -> Tensor:
     """The cross-entropy of scale * a @ b.T, whose rows are never all in memory.
