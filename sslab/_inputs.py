@@ -24,6 +24,7 @@ DTYPES = {"float": lambda t: t.is_floating_point(),
           "bool": lambda t: t.dtype == torch.bool,
           "number": lambda t: not t.is_complex() and t.dtype != torch.bool,
           "images": lambda t: t.is_floating_point() or t.dtype == torch.uint8}
+TENSOR = r"(\w+) \[(.*)\]"                                          # a rule for tensors: dtype and shape
 TAKES = {"float": "floats", "int": "whole numbers", "bool": "bool", "number": "numbers", "images": "uint8 or floats"}
 
 
@@ -87,6 +88,33 @@ def check_type(name: str, value: Any, hint: Any) -> None:
         ValueError: NaN.
     """
     _check_type(name, value, hint)
+
+
+def check_finite(**tensors: Tensor) -> None:
+    """Refuse NaN and infinite numbers, where linear algebra would end in an error of its own. A GPU is waited for.
+
+    Raises:
+        ValueError: the message names the argument.
+    """
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise ValueError(f"{name}: got NaN or infinite numbers, takes finite ones")
+
+
+def check_classes(name: str, labels: Tensor, count: int | None = None) -> None:
+    """Refuse classes below 0, or from `count` up. A GPU is waited for.
+
+    Raises:
+        ValueError: the message names the argument.
+    """
+    low, high = (int(labels.min()), int(labels.max())) if labels.numel() else (0, 0)
+    if low < 0 or (count is not None and high >= count):
+        raise ValueError(f"{name}: got classes from {low} to {high}, takes 0 or more" + (f" and below {count}" if count else ""))
+
+
+def is_whole(tensor: Tensor) -> bool:
+    """Are these whole numbers, of whatever size?"""
+    return DTYPES["int"](tensor)
 
 
 # ---- types
@@ -166,7 +194,7 @@ def _check_rules(arguments: dict[str, str], sizes: dict[str, str], given: Mappin
     shaped = [name for name, rule in arguments.items() if "[" in rule and isinstance(given.get(name), (Tensor, list, tuple))]
     found: dict[str, int] = {}
     for name in shaped:
-        dtype, shape = re.fullmatch(r"(\w+) \[(.*)\]", arguments[name]).groups()
+        dtype, shape = re.fullmatch(TENSOR, arguments[name]).groups()
         value = given[name]
         if isinstance(value, (list, tuple)) and not value:
             raise ValueError(f"{name}: got none, takes one or more of {TAKES[dtype]} [{shape}]")
@@ -175,14 +203,17 @@ def _check_rules(arguments: dict[str, str], sizes: dict[str, str], given: Mappin
                 raise TypeError(f"{name}: got {_shown(tensor)}, takes {TAKES[dtype]} [{shape}]")
             if not _fits(tensor.shape, shape.split(", ") if shape else [], found):
                 raise ValueError(_misfit(shaped, arguments, given))
+    floats = [name for name in shaped if isinstance(given[name], Tensor) and arguments[name].startswith("float [") and given[name].ndim]
+    if len({given[name].dtype == torch.float64 for name in floats}) == 2:
+        raise TypeError(f"{', '.join(floats)}: got {' and '.join(_shown(given[name]) for name in floats)}, takes one dtype")
     for size, count in found.items():
         if not _holds(count, sizes.get(size, ">= 1")):
             raise ValueError(_misfit([name for name in shaped if re.search(rf"\b{size}\b", arguments[name])], arguments, given)
                              + f", {size} {_in_words(sizes.get(size, '>= 1'))}")
     for name, rule in arguments.items():
         value = given.get(name)
-        if "[" not in rule and isinstance(value, numbers.Real) and not _holds(value, rule):
-            raise ValueError(f"{name}: got {value!r}, takes a {'' if math.isfinite(value) else 'finite '}number {_in_words(rule)}")
+        if isinstance(value, numbers.Real) and not (math.isfinite(value) if "[" in rule else _holds(value, rule)):
+            raise ValueError(f"{name}: got {value!r}, takes a {'' if math.isfinite(value) else 'finite '}number {_in_words(rule)}".rstrip())
 
 
 def _fits(shape: Sequence[int], wanted: list[str], found: dict[str, int]) -> bool:
@@ -212,4 +243,6 @@ def _holds(value: Any, rule: str) -> bool:
 
 
 def _in_words(rule: str) -> str:
+    if "[" in rule:
+        return ""
     return " and ".join(WORDS[sign].format(limit) for sign, limit in map(str.split, rule.split(", ")))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sslab._inputs import takes
+from sslab._inputs import check_finite, takes
 from sslab.datasets.base import as_floats
 from sslab.evaluation.features import features
 from sslab.evaluation.from_scratch import train_supervised
@@ -27,7 +27,7 @@ class PCA:
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures [N, C, H, W] -> places in the plane [N, k]."""
-        return (as_floats(images).flatten(1) - self.mean) @ self.directions
+        return (as_floats(images).flatten(1).to(self.mean) - self.mean) @ self.directions
 
     def decode(self, z: Tensor) -> Tensor:
         """Places [N, k] -> pictures [N, C, H, W]; what leaves [0, 1] is cut, which can only bring it nearer to a picture."""
@@ -42,6 +42,7 @@ def fit_pca(train: Tensor, components: int) -> PCA:
         ValueError: more components than pictures or numbers in a picture, or fewer than 1.
     """
     flat = as_floats(train).flatten(1)                                 # [N, CHW]
+    check_finite(train=flat)
     if not 1 <= components <= min(flat.shape):
         raise ValueError(f"components: got {components}, takes 1 to {min(flat.shape)}")
     mean = flat.mean(dim=0)

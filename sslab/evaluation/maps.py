@@ -84,7 +84,7 @@ def rank_correlation(a: Tensor, b: Tensor) -> float:
     """Spearman's: do two lists of numbers [N] have the same order? 1 is the same, 0 none, -1 the reverse."""
     from scipy.stats import spearmanr
 
-    return float(spearmanr(a.numpy(), b.numpy()).statistic)
+    return float(spearmanr(a.detach().cpu().numpy(), b.detach().cpu().numpy()).statistic)
 
 
 def _cloud(x: Tensor, name: str) -> Tensor:

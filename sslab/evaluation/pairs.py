@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslab._inputs import takes
+from sslab._inputs import check_finite, is_whole, takes
 from sslab._names import choose
 from sslab.evaluation.features import features, raw_pixels
 from sslab.evaluation.logistic import fit_logistic
@@ -139,10 +139,10 @@ def retrieve(queries: Tensor, gallery: Tensor, truth: Tensor, names: Tensor | No
     if not fits:
         got = f"{list(queries.shape)} and {list(gallery.shape)}"
         raise ValueError(f"queries, gallery: got shapes {got}, takes [n, P] and [m, P]")
-    if truth.shape != queries.shape[:1] or truth.is_floating_point():
+    if truth.shape != queries.shape[:1] or not is_whole(truth):
         raise ValueError(f"truth: got {truth.dtype} {list(truth.shape)}, takes whole numbers [{len(queries)}]")
     names = torch.arange(len(gallery)) if names is None else names.cpu()
-    if names.shape != gallery.shape[:1] or names.is_floating_point():
+    if names.shape != gallery.shape[:1] or not is_whole(names):
         raise ValueError(f"names: got {names.dtype} {list(names.shape)}, takes whole numbers [{len(gallery)}]")
     answers, column = names.unique(return_inverse=True)              # [a], [m]
     truth = truth.cpu()
@@ -463,6 +463,7 @@ def modality_gap(images: Tensor, texts: Tensor) -> Gap:
     if images.ndim != 2 or images.shape != texts.shape or len(images) < 4:
         got = f"{list(images.shape)} and {list(texts.shape)}"
         raise ValueError(f"images, texts: got shapes {got}, takes [n, P] twice, n from 4")
+    check_finite(images=images, texts=texts)
     a, b = (F.normalize(_floats(z), dim=1) for z in (images, texts))
     n, cosine = len(a), a @ b.T                                      # [n, n]
     fold = torch.arange(n) % 2                                       # a pair is in one fold: no half of it tells the other
