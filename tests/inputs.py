@@ -173,7 +173,7 @@ def encoder(name, channels, size, width):
     return made.eval()(torch.zeros(1, channels, size, size))
 
 
-case(encoder, lambda m: {"name": "conv", "channels": m.one(1, 3), "size": m.integer(8, 12), "width": m.one(2, 4)}, "encoders.create", also=("encoder", "options"))
+case(encoder, lambda m: {"name": "conv", "channels": m.one(1, 3), "size": m.integer(8, 12), "width": m.one(2, 4)}, "encoders.create", also=("encoder", "options", "dataset"))
 case(lambda name, dataset, options: encoders.create(name, dataset, **options),
      lambda m: {"name": "vit", "dataset": (1, 8), "options": {"patch": 4, "dim": 8, "depth": 1, "heads": 2}}, "encoders.create vit", also=("encoder", "options"),
      wrong=("options",))

@@ -13,6 +13,8 @@ PARTS = ("train", "validation", "test")
 
 def as_floats(images: Tensor) -> Tensor:
     """Bytes -> floats in [0, 1]; floats stay as they are."""
+    if not isinstance(images, Tensor):
+        raise TypeError(f"images: got {type(images).__name__}, takes a tensor")
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslab._inputs import takes
+from sslab._inputs import check_classes, check_finite, takes
 from sslab._names import choose
 from sslab.datasets.base import inputs_of
 from sslab.evaluation.features import features
@@ -181,6 +181,7 @@ def probe_head(x: Tensor, y: Tensor, unlabelled: Tensor, classes: int) -> tuple[
     Returns:
         weight [D, C], bias [C].
     """
+    check_finite(x=x, unlabelled=unlabelled)
     scaling = Scaling.of(unlabelled)                                 # "global": one factor for all features
     weights, biases = fit_logistic(scaling(x), y, (FIXED_PENALTY,), classes)         # [1, D, C], [1, C]
     weight = weights[0] / scaling.scale                              # [D, C]
@@ -196,6 +197,7 @@ def mean_head(x: Tensor, y: Tensor, unlabelled: Tensor, classes: int) -> tuple[T
     Raises:
         ValueError: a class has no example.
     """
+    check_classes("y", y, classes)
     if len(missing := sorted(set(range(classes)) - set(y.tolist()))):
         raise ValueError(f"y: got no example of class {missing[0]}, takes one or more of each")
     centre = unlabelled.mean(dim=0)                                  # [D]

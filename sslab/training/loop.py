@@ -82,17 +82,18 @@ def train(objective: Objective, dataset, *, epochs: float = 10, steps: int | Non
     check_number("weight_decay", weight_decay, ">= 0")
     check_number("warmup", warmup)
     check_number("seed", seed, ">= 0", whole=True)
-    check_number("batch_size", batch_size, whole=True)
     check_type("checkpoint", checkpoint, str | PathLike | None)
     check_type("resume", resume, bool)
     check_type("precision", precision, str | Precision)
     check_type("device", device, torch.device | str | int | None)
     _positive(batch_size=batch_size, learning_rate=learning_rate, epochs=epochs, checkpoint_every=checkpoint_every)
+    check_number("batch_size", batch_size, whole=True)
+    check_number("checkpoint_every", checkpoint_every, whole=True)
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup: got {warmup}, takes a share of the steps from 0 to below 1")
     if steps is not None:
-        check_number("steps", steps, whole=True)
         _positive(steps=steps)
+        check_number("steps", steps, whole=True)
     if isinstance(precision, str):
         choose(precision, ("auto", "float32", "bf16"), "precision")
     if batch_size % (together := distributed.processes()):
@@ -259,5 +260,5 @@ def _order(count: int, repeats: int, seed: int, epoch: int) -> Tensor:
 
 def _positive(**values: float) -> None:
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise ValueError(f"{name}: got {value!r}, takes a number above 0")
