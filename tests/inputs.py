@@ -284,6 +284,68 @@ case(trained, lambda m: {"objective": small_objective(), "dataset": shapes(), "s
                          "warmup": m.number(0, 0.9), "precision": m.one("auto", "float32", "bf16"), "device": "cpu"}, "train")
 
 
+def dataset(name, images, labels, class_names, splits):
+    """One of a person's own; its parts are looked at."""
+    made = datasets.Dataset(name, images, labels, class_names, splits, datasets.Card("", "", "", ""))
+    return made.train.images, made.test.labels
+
+
+case(dataset, lambda m: {"name": "mine", "images": m.pictures("NCHW"), "labels": m.classes(2, "N"), "class_names": ("a", "b"),
+                         "splits": {part: torch.arange(1) for part in ("train", "validation", "test")}}, "Dataset")
+
+
+def asked(name, question, options, low, high, unit):
+    return sslab.lab.predict(name, question, options, low=low, high=high, unit=unit, save=False)
+
+
+case(asked, lambda m: {"name": "99/x", "question": "Which?", "options": m.one(["a", "b"], []), "low": None, "high": None, "unit": "%"}, "predict")
+
+
+@functools.cache
+def lab():
+    return sslab.Lab(small_objective(), shapes(), steps=3, batch_size=4)
+
+
+def turned(temperature, negatives):
+    lab().set(temperature=temperature, negatives=negatives)
+    return lab().values["temperature"]
+
+
+case(turned, lambda m: {"temperature": m.number(0.05, 5), "negatives": m.one(True, False)}, "Lab.set")
+
+
+@functools.cache
+def gpt():
+    return objectives.create("gpt", encoders.create("transformer", (20, 8), dim=8, depth=1, heads=1, causal=True))
+
+
+case(e.generate, lambda m: {"gpt": gpt(), "prompt": m.whole(20, "1N"), "length": m.integer(0, 4), "temperature": m.number(0, 2),
+                            "top_k": m.one(None, 3), "top_p": m.one(None, 0.5), "generator": m.generator, "cache": m.one(True, False)})
+case(e.random_encoder, lambda m: {"encoder": small_encoder(), "images": m.pictures("8188"), "seed": m.integer(0, 9)}, wrong=("images",))
+case(e.calibrate, lambda m: {"encoder": small_encoder(), "images": m.pictures("8188"), "batches": m.integer(1, 3),
+                             "batch_size": m.integer(2, 8)}, wrong=("images",))
+case(o.colour_bins, lambda m: {"width": m.one(20.0, 40.0, 50)})
+case(lambda channels, size, patch, dim, depth, heads: encoders.VisionTransformer(channels, size, patch, dim, depth, heads),
+     lambda m: {"channels": m.one(1, 3), "size": 8, "patch": m.one(2, 4), "dim": 8, "depth": 1, "heads": m.one(1, 2)}, "VisionTransformer")
+case(lambda vocabulary, context, dim, depth, heads: encoders.Transformer(vocabulary, context, dim, depth, heads),
+     lambda m: {"vocabulary": m.integer(1, 9), "context": m.integer(1, 9), "dim": 8, "depth": 1, "heads": m.one(1, 2)}, "Transformer")
+case(lambda latents, channels, size, width, hidden: encoders.Decoder(latents, channels, size, width, hidden),
+     lambda m: {"latents": m.integer(1, 9), "channels": m.one(1, 3), "size": m.integer(4, 9), "width": m.integer(1, 3),
+                "hidden": m.integer(1, 9)}, "Decoder")
+case(lambda channels, widths, blocks, stem_stride, cells: encoders.ResidualNet(channels, widths, blocks, stem_stride, cells),
+     lambda m: {"channels": m.one(1, 3), "widths": (2, 4), "blocks": 1, "stem_stride": m.one(1, 2), "cells": m.one(1, 2)}, "ResidualNet")
+
+
+# What is not asked here: it trains for long, needs a whole dataset, or takes no argument. Its own tests ask it.
+ELSEWHERE = {
+    "accuracy", "across_drawers", "adapt", "bits_per_character", "class_embeddings", "classifier", "compose", "confident_share",
+    "controls", "count_words", "cross_modal", "evaluating", "factor_chance", "factor_moves", "fill_in", "fine_tune", "fine_tuned",
+    "generate_steps", "hidden_words", "label_efficiency", "layers", "lsa", "lsa_efficiency", "masked_accuracy", "nearest_name",
+    "perplexity", "read_factors", "robustness", "score_text", "supervised", "tf_idf", "tf_idf_efficiency", "train_supervised",
+    "word_controls", "word_ranks", "zero_shot", "text_tower_for", "choose_precision", "cpu_limit", "limit_threads", "pick_device",
+    "release_threads", "pretrained", "pretrained_names", "openclipart_records", "verify", "mode", "examine", "found_again",
+    "near_copies", "settings", "suggest", "write", "fill", "latents", "show_source"}
+
 # ---- what people pass by mistake
 
 class Thing:

@@ -18,9 +18,12 @@ hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is not install
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from inputs import CASES, HOSTILE, SIZES, Make, replaced
+from inputs import CASES, ELSEWHERE, HOSTILE, SIZES, Make, replaced
+
+import sslab
 
 FEW, MANY = 8, 250                                                   # inputs of each function
+MODULES = (sslab, sslab.datasets, sslab.views, sslab.encoders, sslab.objectives, sslab.training, sslab.evaluation, sslab.lab, sslab.report)
 LETTERS = "BCDHKLMNPSTVW"
 done: dict[str, int] = {}
 
@@ -91,6 +94,13 @@ def search(case, count: int) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_right_result_or_an_error_that_names_the_argument(case):
     search(case, FEW)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_every_public_function_is_asked_here_or_elsewhere(module):
+    public = {name for name in module.__all__ if inspect.isfunction(getattr(module, name))}
+    here = {word for case in CASES for word in case.name.replace(".", " ").split()}
+    assert public - here - ELSEWHERE == set()
 
 
 @pytest.mark.slow

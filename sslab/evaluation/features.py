@@ -28,6 +28,7 @@ def raw_pixels(images: Tensor) -> Tensor:
     return as_floats(images).flatten(1).float()
 
 
+@takes(seed=">= 0")
 def random_encoder(encoder: nn.Module, images: Tensor, seed: int = 0) -> nn.Module:
     """The second control: the same architecture, untrained, with fair batch statistics.
 
