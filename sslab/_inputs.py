@@ -50,6 +50,8 @@ def takes(**rules: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         arguments = {name: rule for name, rule in rules.items() if name in signature.parameters}
         sizes = {name: rule for name, rule in rules.items() if name not in arguments}
 
+        least = getattr(function, "least", torch.float16)            # `full_precision` raises what is less
+
         @functools.cache
         def hints() -> dict[str, Any]:
             return {name: hint for name, hint in get_type_hints(inspect.unwrap(function)).items() if name != "return"}
@@ -60,7 +62,7 @@ def takes(**rules: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             for name, hint in hints().items():
                 if name in given and given[name] is not signature.parameters[name].default and name != "options":
                     _check_type(name, given[name], hint)
-            _check_rules(arguments, sizes, given)
+            _check_rules(arguments, sizes, given, least)
             return function(*values, **named)
 
         return checked
@@ -190,7 +192,7 @@ def _called(hint: Any) -> str:
 
 # ---- rules
 
-def _check_rules(arguments: dict[str, str], sizes: dict[str, str], given: Mapping[str, Any]) -> None:
+def _check_rules(arguments: dict[str, str], sizes: dict[str, str], given: Mapping[str, Any], least: torch.dtype) -> None:
     shaped = [name for name, rule in arguments.items() if "[" in rule and isinstance(given.get(name), (Tensor, list, tuple))]
     found: dict[str, int] = {}
     for name in shaped:
@@ -204,7 +206,7 @@ def _check_rules(arguments: dict[str, str], sizes: dict[str, str], given: Mappin
             if not _fits(tensor.shape, shape.split(", ") if shape else [], found):
                 raise ValueError(_misfit(shaped, arguments, given))
     floats = [name for name in shaped if isinstance(given[name], Tensor) and arguments[name].startswith("float [") and given[name].ndim]
-    if len({given[name].dtype == torch.float64 for name in floats}) == 2:
+    if len({torch.promote_types(given[name].dtype, least) for name in floats}) == 2:
         raise TypeError(f"{', '.join(floats)}: got {' and '.join(_shown(given[name]) for name in floats)}, takes one dtype")
     for size, count in found.items():
         if not _holds(count, sizes.get(size, ">= 1")):

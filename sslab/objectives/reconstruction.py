@@ -32,7 +32,7 @@ def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
     return F.mse_loss(reconstruction, target)
 
 
-@takes(logits="float [B, ...]", target="float [B, ...]")
+@takes(logits="float [B, _, ...]", target="float [B, _, ...]")
 @full_precision
 def bernoulli_error(logits: Tensor, target: Tensor) -> Tensor:
     """How surprising pictures are to somebody who says for every pixel how likely it is to be white: -log p, in nats.
@@ -53,7 +53,7 @@ def bernoulli_error(logits: Tensor, target: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, target, reduction="none").flatten(1).sum(dim=1)
 
 
-@takes(images="float [B, ...]")
+@takes(images="float [B, _, ...]")
 def bernoulli_entropy(images: Tensor) -> Tensor:
     """What a perfect copy of each picture costs in `bernoulli_error`: [B, ...] in [0, 1] -> nats [B], 0 without greys."""
     return (torch.special.entr(images) + torch.special.entr(1 - images)).flatten(1).sum(dim=1)

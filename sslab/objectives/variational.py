@@ -40,7 +40,7 @@ def _kl_terms(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
 
-@takes(reconstruction="float [B, ...]", target="float [B, ...]", deviation="> 0")
+@takes(reconstruction="float [B, _, ...]", target="float [B, _, ...]", deviation="> 0")
 @full_precision
 def negative_log_likelihood(reconstruction: Tensor, target: Tensor, likelihood: str = "bernoulli",
                             deviation: float = 1.0) -> Tensor:
@@ -62,7 +62,7 @@ def negative_log_likelihood(reconstruction: Tensor, target: Tensor, likelihood: 
     return 0.5 * z.square().sum(dim=1) + z.shape[1] * math.log(deviation * math.sqrt(2 * math.pi))
 
 
-@takes(reconstruction="float [B, ...]", target="float [B, ...]", mean="float [B, L]",
+@takes(reconstruction="float [B, _, ...]", target="float [B, _, ...]", mean="float [B, L]",
        log_variance="float [B, L]", deviation="> 0")
 @full_precision
 def elbo(reconstruction: Tensor, target: Tensor, mean: Tensor, log_variance: Tensor, beta: float = 1.0,
@@ -86,7 +86,7 @@ def elbo(reconstruction: Tensor, target: Tensor, mean: Tensor, log_variance: Ten
     return (surprise + beta * kl_divergence(mean, log_variance)).mean()
 
 
-@takes(target="float [B, ...]", mean="float [B, L]", log_variance="float [B, L]",
+@takes(target="float [B, _, ...]", mean="float [B, L]", log_variance="float [B, L]",
        noise="float [K, B, L]", deviation="> 0")
 @full_precision
 def importance_bound(decode: Callable[[Tensor], Tensor], target: Tensor, mean: Tensor, log_variance: Tensor,
