@@ -33,8 +33,6 @@ def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tens
     Source:
         Caron et al. 2020, arXiv:2006.09882, section 3.1 and algorithm 1; Cuturi 2013, arXiv:1306.0895.
     """
-    if not epsilon > 0 or iterations < 1:
-        raise ValueError(f"epsilon, iterations: got {epsilon}, {iterations}, takes a number above 0, 1 or more")
     log_q = scores / epsilon                                         # logarithms: exp(1 / 0.01) is not a float32
     for _ in range(iterations):
         log_q = log_q - log_q.logsumexp(dim=0, keepdim=True)         # each prototype gets the same
@@ -58,8 +56,6 @@ def swav(scores: list[Tensor], codes: list[Tensor], temperature: float = 0.1) ->
     Source:
         Caron et al. 2020, arXiv:2006.09882, equations 1 and 2.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature: got {temperature}, takes a number above 0")
     pairs = [(i, j) for i, j in itertools.product(range(len(codes)), range(len(scores))) if i != j]
     if not pairs:
         raise ValueError(f"scores: got {len(scores)} views and {len(codes)} codes, takes a pair that differs")

@@ -110,8 +110,6 @@ def sigreg(z: Tensor, slices: int = 256, knots: int = 17, generator: torch.Gener
     Source:
         Balestriero and LeCun 2025, arXiv:2511.08544, section 4; Epps and Pulley 1983.
     """
-    if z.ndim != 2 or slices < 1 or knots < 2:
-        raise ValueError(f"z, slices, knots: got {list(z.shape)}, {slices}, {knots}, takes [N, D], 1 or more, 2 or more")
     directions = torch.randn(z.shape[1], slices, generator=generator)                # [D, M]
     directions = directions.to(z.device, z.dtype, non_blocking=True)
     t = torch.linspace(0, 3, knots, device=z.device, dtype=z.dtype)                  # [T]

@@ -29,8 +29,6 @@ def negative_cosine(p: Tensor, z: Tensor) -> Tensor:
     Source:
         Chen and He 2020, arXiv:2011.10566, equation 1. BYOL: Grill et al. 2020, arXiv:2006.07733, equation 2.
     """
-    if p.ndim != 2 or p.shape != z.shape:
-        raise ValueError(f"p, z: got shapes {list(p.shape)} and {list(z.shape)}, takes [B, D] twice")
     return -F.cosine_similarity(p, z, dim=1).mean()
 
 
