@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
-WORDS = {">": "above {}", ">=": "{} or more", "<": "below {}", "<=": "{} or less"}
+WORDS = {">": "above {}", ">=": "of {} or more", "<": "below {}", "<=": "of {} or less"}
 DTYPES = {"float": lambda t: t.is_floating_point(),
           "int": lambda t: not t.is_floating_point() and not t.is_complex() and t.dtype != torch.bool,
           "bool": lambda t: t.dtype == torch.bool,
@@ -247,4 +247,6 @@ def _holds(value: Any, rule: str) -> bool:
 def _in_words(rule: str) -> str:
     if "[" in rule:
         return ""
+    if ends := re.fullmatch(r">= (\S+), <= (\S+)", rule):
+        return f"from {ends[1]} to {ends[2]}"
     return " and ".join(WORDS[sign].format(limit) for sign, limit in map(str.split, rule.split(", ")))

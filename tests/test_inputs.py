@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from inputs import CASES, ELSEWHERE, HOSTILE, SIZES, Make, replaced
 
 import sslab
+from sslab import objectives
 
 FEW, MANY = 8, 250                                                   # inputs of each function
-MODULES = (sslab, sslab.datasets, sslab.views, sslab.encoders, sslab.objectives, sslab.training, sslab.evaluation, sslab.lab, sslab.report)
+MODULES = (sslab.datasets, sslab.views, sslab.encoders, sslab.objectives, sslab.training, sslab.evaluation, sslab.lab, sslab.report)
 LETTERS = "BCDHKLMNPSTVW"
 done: dict[str, int] = {}
 
@@ -94,6 +95,40 @@ def search(case, count: int) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_right_result_or_an_error_that_names_the_argument(case):
     search(case, FEW)
+
+
+Z = torch.ones(4, 2)
+
+
+@pytest.mark.parametrize("call, kind, said", [
+    (lambda: objectives.nt_xent(Z, Z[:, :1]), ValueError, "z1, z2: got shapes [4, 2] and [4, 1], takes [B, D] twice"),
+    (lambda: objectives.nt_xent([1], Z), TypeError, "z1: got [1], takes a tensor"),
+    (lambda: objectives.nt_xent(Z, Z.long()), TypeError, "z2: got int64 [4, 2], takes floats [B, D]"),
+    (lambda: objectives.nt_xent(Z, Z, 0), ValueError, "temperature: got 0, takes a number above 0"),
+    (lambda: objectives.nt_xent(Z, Z, float("inf")), ValueError, "temperature: got inf, takes a finite number above 0"),
+    (lambda: objectives.nt_xent(Z, Z, float("nan")), ValueError, "temperature: got nan, takes a number"),
+    (lambda: objectives.nt_xent(Z, Z, "0.5"), TypeError, "temperature: got '0.5', takes a number"),
+    (lambda: objectives.nt_xent(Z, Z, mask_self=None), TypeError, "mask_self: got None, takes True or False"),
+    (lambda: objectives.nt_xent(Z, Z.double()), TypeError, "z1, z2: got float32 [4, 2] and float64 [4, 2], takes one dtype"),
+    (lambda: objectives.vicreg(Z[:1], Z[:1]), ValueError, "z1, z2: got shapes [1, 2] and [1, 2], takes [B, D] twice, B of 2 or more"),
+    (lambda: objectives.sinkhorn(Z, iterations=0), ValueError, "iterations: got 0, takes a number of 1 or more"),
+    (lambda: objectives.sinkhorn(Z, iterations=1.5), TypeError, "iterations: got 1.5, takes a whole number"),
+    (lambda: objectives.swav([], [Z]), ValueError, "scores: got none, takes one or more of floats [B, K]"),
+    (lambda: objectives.info_nce(Z, Z, torch.ones(3, 5)), ValueError,
+     "queries, keys, negatives: got shapes [4, 2] and [4, 2] and [3, 5], takes [B, D] and [B, D] and [K, D]"),
+    (lambda: sslab.views.random_mask(2, 4, 1.5, torch.Generator()), ValueError, "ratio: got 1.5, takes a number from 0 to 1"),
+    (lambda: objectives.nt_xent(Z), TypeError, "missing a required argument: 'z2'")])
+def test_what_is_said(call, kind, said):
+    with pytest.raises(kind) as caught:
+        call()
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("call", [
+    lambda: objectives.nt_xent(Z.half(), Z.bfloat16(), 1), lambda: objectives.nt_xent(torch.nn.Parameter(Z), Z, torch.tensor(0.5)),
+    lambda: objectives.clip(Z, Z, torch.tensor(2.0)), lambda: objectives.clip(Z, Z, 2), lambda: objectives.dino((Z, Z), [Z], Z[0])])
+def test_what_is_taken_as_it_was_before(call):
+    assert call().isfinite() and call().ndim == 0
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)

@@ -71,6 +71,7 @@ def _check_sampling(temperature: float, top_k: int | None, top_p: float | None) 
         raise ValueError(f"top_p: got {top_p}, takes a share above 0 and at most 1, or None")
 
 
+@takes()
 def generate(gpt: nn.Module, prompt, length: int, temperature: float = 1.0, top_k: int | None = None,
              top_p: float | None = None, generator: torch.Generator | None = None, cache: bool = True) -> Tensor:
     """Continue a prompt, token by token, each drawn from `next_probabilities`.
@@ -101,6 +102,7 @@ def generate(gpt: nn.Module, prompt, length: int, temperature: float = 1.0, top_
     return torch.cat([prompt, added if prompt.ndim == 2 else added[0]], dim=-1)
 
 
+@takes()
 def generate_steps(gpt: nn.Module, prompt, length: int, temperature: float = 1.0, top_k: int | None = None,
                    top_p: float | None = None, generator: torch.Generator | None = None,
                    cache: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
