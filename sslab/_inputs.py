@@ -43,7 +43,7 @@ def takes(**rules: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
     Raises:
         TypeError: (when called) an argument of another type, or a tensor of another dtype; the message names it.
-        ValueError: (when called) a shape that does not fit, or a number out of its range; the message names it.
+        ValueError: (when called) a shape that does not fit, a number out of its range, or one that is not whole; it is named.
     """
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(function)
@@ -123,7 +123,8 @@ def is_whole(tensor: Tensor) -> bool:
 
 def _check_type(name: str, value: Any, hint: Any) -> None:
     if not _is(value, hint):
-        raise TypeError(f"{name}: got {_shown(value)}, takes {_called(hint)}")
+        kind = ValueError if isinstance(value, numbers.Real) and _is(int(value) if math.isfinite(value) else 0, hint) else TypeError
+        raise kind(f"{name}: got {_shown(value)}, takes {_called(hint)}")
     if isinstance(value, numbers.Real) and math.isnan(value):
         raise ValueError(f"{name}: got {value!r}, takes a number")
 

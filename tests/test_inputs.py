@@ -112,7 +112,7 @@ Z = torch.ones(4, 2)
     (lambda: objectives.nt_xent(Z, Z.double()), TypeError, "z1, z2: got float32 [4, 2] and float64 [4, 2], takes one dtype"),
     (lambda: objectives.vicreg(Z[:1], Z[:1]), ValueError, "z1, z2: got shapes [1, 2] and [1, 2], takes [B, D] twice, B of 2 or more"),
     (lambda: objectives.sinkhorn(Z, iterations=0), ValueError, "iterations: got 0, takes a number of 1 or more"),
-    (lambda: objectives.sinkhorn(Z, iterations=1.5), TypeError, "iterations: got 1.5, takes a whole number"),
+    (lambda: objectives.sinkhorn(Z, iterations=1.5), ValueError, "iterations: got 1.5, takes a whole number"),
     (lambda: objectives.swav([], [Z]), ValueError, "scores: got none, takes one or more of floats [B, K]"),
     (lambda: objectives.info_nce(Z, Z, torch.ones(3, 5)), ValueError,
      "queries, keys, negatives: got shapes [4, 2] and [4, 2] and [3, 5], takes [B, D] and [B, D] and [K, D]"),
