@@ -49,19 +49,19 @@ def takes(**rules: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         signature = inspect.signature(function)
         arguments = {name: rule for name, rule in rules.items() if name in signature.parameters}
         sizes = {name: rule for name, rule in rules.items() if name not in arguments}
-
+        single = {name: one for name, one in signature.parameters.items() if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
         least = getattr(function, "least", torch.float16)            # `full_precision` raises what is less
 
         @functools.cache
         def hints() -> dict[str, Any]:
-            return {name: hint for name, hint in get_type_hints(inspect.unwrap(function)).items() if name != "return"}
+            return {name: hint for name, hint in get_type_hints(inspect.unwrap(function)).items() if name in single}
 
         @functools.wraps(function)
         def checked(*values: Any, **named: Any) -> Any:
             given = signature.bind(*values, **named).arguments
             for name, hint in hints().items():
-                if name in given and given[name] is not signature.parameters[name].default and name != "options":
-                    _check_type(name, given[name], hint)
+                if name in given and given[name] is not single[name].default:
+                    check_type(name, given[name], hint)
             _check_rules(arguments, sizes, given, least)
             return function(*values, **named)
 
@@ -77,7 +77,7 @@ def check_number(name: str, value: Any, rule: str = "", whole: bool = False) -> 
         TypeError: no number, or no whole one where `whole`.
         ValueError: out of the range.
     """
-    _check_type(name, value, int if whole else float)
+    check_type(name, value, int if whole else float)
     if rule and not isinstance(value, Tensor) and not _holds(value, rule):
         raise ValueError(f"{name}: got {value!r}, takes a {'whole ' if whole else ''}number {_in_words(rule)}")
 
@@ -87,9 +87,13 @@ def check_type(name: str, value: Any, hint: Any) -> None:
 
     Raises:
         TypeError: the message names the argument, what it got and what it takes.
-        ValueError: NaN.
+        ValueError: NaN, or a number that is not whole where a whole one is taken.
     """
-    _check_type(name, value, hint)
+    if not _is(value, hint):
+        kind = ValueError if isinstance(value, numbers.Real) and _is(int(value) if math.isfinite(value) else 0, hint) else TypeError
+        raise kind(f"{name}: got {_shown(value)}, takes {_called(hint)}")
+    if isinstance(value, numbers.Real) and math.isnan(value):
+        raise ValueError(f"{name}: got {value!r}, takes a number")
 
 
 def check_finite(**tensors: Tensor) -> None:
@@ -120,14 +124,6 @@ def is_whole(tensor: Tensor) -> bool:
 
 
 # ---- types
-
-def _check_type(name: str, value: Any, hint: Any) -> None:
-    if not _is(value, hint):
-        kind = ValueError if isinstance(value, numbers.Real) and _is(int(value) if math.isfinite(value) else 0, hint) else TypeError
-        raise kind(f"{name}: got {_shown(value)}, takes {_called(hint)}")
-    if isinstance(value, numbers.Real) and math.isnan(value):
-        raise ValueError(f"{name}: got {value!r}, takes a number")
-
 
 def _is(value: Any, hint: Any) -> bool:
     """Is a value of an annotated type? Of what no annotation says, everything is."""
