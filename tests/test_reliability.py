@@ -178,7 +178,7 @@ def test_a_checkpoint_with_one_bit_flipped_is_refused(saved):
 
 @pytest.mark.slow
 def test_a_checkpoint_with_any_bit_flipped_is_refused(saved):
-    check_bits(saved, 8000)
+    check_bits(saved, 3000)
 
 
 def test_a_truncated_checkpoint_and_one_of_another_version_are_refused(saved):
