@@ -10,7 +10,7 @@ documentation are all made from the declaration.
 """
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,8 +49,9 @@ class Knob:
         if self.kind == "choice":
             return choose(value, self.options, self.name)
         if self.kind == "switch":
-            if value in (True, False, 0, 1):                        # 0 and 1 arrive from the command line and from JSON
-                return bool(value)
+            with suppress(RuntimeError, ValueError):                 # several numbers are neither
+                if value in (True, False, 0, 1):                     # 0 and 1 arrive from the command line and from JSON
+                    return bool(value)
             raise ValueError(f"{self.name}: got {value!r}, takes True or False")
         try:
             cast = int(value) if self.integer else float(value)

@@ -125,8 +125,8 @@ def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):
         path.write_bytes(damage)
         with pytest.raises(ValueError, match="checkpoint: .* is damaged"):
             checkpoints.read(path)
-    path.write_bytes(whole.replace(b'\\"version\\": 1', b'\\"version\\": 9'))
-    with pytest.raises(ValueError, match="version 9, takes 1"):
+    path.write_bytes(whole.replace(b'\\"version\\": 2', b'\\"version\\": 9'))
+    with pytest.raises(ValueError, match="version 9, takes 2"):
         checkpoints.read(path)
 
 

@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from sslab._inputs import check_type, is_whole
+
 PARTS = ("train", "validation", "test")
 
 
 def as_floats(images: Tensor) -> Tensor:
     """Bytes -> floats in [0, 1]; floats stay as they are."""
+    if not isinstance(images, Tensor):
+        raise TypeError(f"images: got {type(images).__name__}, takes a tensor")
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
@@ -126,6 +130,19 @@ class Dataset(Parts):
     card: Card
     factors: dict[str, Tensor] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name, kind in (("name", str), ("images", Tensor), ("labels", Tensor), ("class_names", tuple[str, ...]),
+                           ("splits", dict[str, Tensor])):
+            check_type(name, getattr(self, name), kind)
+        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
+            raise ValueError(f"images: got {self.images.dtype} {list(self.images.shape)}, takes uint8 [N, C, H, W]")
+        if self.labels.shape != self.images.shape[:1] or not is_whole(self.labels):
+            raise ValueError(f"labels: got {self.labels.dtype} {list(self.labels.shape)}, takes whole numbers [{len(self.images)}]")
+        for part in ("train", "validation", "test"):
+            index = self.splits.get(part)
+            if index is None or not isinstance(index, Tensor) or index.ndim != 1 or not is_whole(index):
+                raise ValueError(f"splits: got {index!r} for {part!r}, takes whole numbers [n], of each part")
     _parts: dict[str, Split] = field(default_factory=dict, init=False, compare=False)
 
     def _gather(self, name: str, index: Tensor) -> Split:

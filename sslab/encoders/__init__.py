@@ -99,6 +99,14 @@ def names() -> list[str]:
     return [*_MAKERS, *_TEXT]
 
 
+FLAGS = ("causal", "positions", "padded", "segments", "continuous")  # options that are no sizes
+
+
+def _counts(values) -> bool:
+    """Whole numbers, 1 or more, all of them?"""
+    return all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in values)
+
+
 def create(name: str, dataset, **options) -> Encoder | TextEncoder:
     """Make an encoder for a dataset's images or texts.
 
@@ -120,6 +128,11 @@ def create(name: str, dataset, **options) -> Encoder | TextEncoder:
         got, takes = ("images", "texts") if name in _TEXT else ("texts", "images")
         raise ValueError(f"dataset: got {got}, encoder {name!r} takes {takes}")
     shape = dataset if isinstance(dataset, tuple) else (getattr(dataset, first), getattr(dataset, second))
+    if not _counts(shape) or len(shape) != 2:
+        raise ValueError(f"dataset: got {shape!r}, takes ({first}, {second}), two whole numbers, 1 or more")
+    for option, value in options.items():
+        if option not in FLAGS and not _counts([value]):
+            raise ValueError(f"{option}: got {value!r}, takes a whole number, 1 or more")
     try:
         if name not in _TEXT:
             return Encoder(name, shape, **options)

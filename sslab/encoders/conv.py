@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab._inputs import takes
+
 
 class Residual(nn.Module):
     """Two 3x3 convolutions and a shortcut (He et al. 2015, arXiv:1512.03385, figure 2; 1x1 shortcut, option B)."""
@@ -33,6 +35,7 @@ class ResidualNet(nn.Module):
         cells: the last maps are averaged in so many parts a side, one after the other: above 1, h keeps where something is.
     """
 
+    @takes(channels=">= 1", blocks=">= 1", stem_stride=">= 1", cells=">= 1")
     def __init__(self, channels: int, widths: tuple[int, ...], blocks: int, stem_stride: int = 1, cells: int = 1) -> None:
         super().__init__()
         self.cells = cells

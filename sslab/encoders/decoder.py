@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab._inputs import takes
+
 
 class Decoder(nn.Module):
     """A hidden layer, a linear layer that draws a picture of a quarter of the size, and two steps that double it.
@@ -14,6 +16,7 @@ class Decoder(nn.Module):
         hidden: width of the hidden layer.
     """
 
+    @takes(latents=">= 1", channels=">= 1", size=">= 1", width=">= 1", hidden=">= 1")
     def __init__(self, latents: int, channels: int, size: int, width: int = 32, hidden: int = 256) -> None:
         super().__init__()
         self.size, self.start = size, (2 * width, -(-size // 4), -(-size // 4))          # rounded up

@@ -2,7 +2,10 @@
 
 from torch import nn
 
+from sslab._inputs import takes
 
+
+@takes(inputs=">= 1", hidden=">= 1", outputs=">= 1", layers=">= 1")
 def mlp(inputs: int, hidden: int, outputs: int, layers: int = 2, last_norm: bool = False) -> nn.Sequential:
     """Linear -> BatchNorm -> ReLU, `layers` times, the last one linear only (with a BatchNorm if `last_norm`).
 
@@ -24,11 +27,13 @@ def mlp(inputs: int, hidden: int, outputs: int, layers: int = 2, last_norm: bool
     return nn.Sequential(*modules)
 
 
+@takes(inputs=">= 1", hidden=">= 1", outputs=">= 1", layers=">= 1")
 def projector(inputs: int, hidden: int = 256, outputs: int = 128, layers: int = 2) -> nn.Sequential:
     """Encoder output [B, inputs] -> the space the loss works in [B, outputs]."""
     return mlp(inputs, hidden, outputs, layers)
 
 
+@takes(inputs=">= 1", hidden=">= 1")
 def predictor(inputs: int, hidden: int = 64) -> nn.Sequential:
     """The bottleneck of BYOL and SimSiam, [B, inputs] -> [B, inputs] (arXiv:2011.10566, section 3)."""
     return mlp(inputs, hidden, inputs)

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab._inputs import takes
+
 LONGEST = 20                                                         # of a position's waves, in units of the shortest
 EMBEDDING_VARIANCE = 3                                               # of what a patch of unit pixels becomes, at the start
 
@@ -67,6 +69,7 @@ class VisionTransformer(nn.Module):
         dim: width, a multiple of 4 and of `heads`.
     """
 
+    @takes(channels=">= 1", size=">= 1", patch=">= 1", dim=">= 1", depth=">= 1", heads=">= 1")
     def __init__(self, channels: int, size: int, patch: int, dim: int = 128, depth: int = 4, heads: int = 4) -> None:
         super().__init__()
         if size % patch:

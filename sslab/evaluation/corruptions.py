@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from sslab._inputs import takes
 from sslab._names import choose
 from sslab.evaluation.features import features
 from sslab.modes import by_mode
@@ -22,6 +23,7 @@ NOISE, BLUR, CONTRAST, OCCLUSION = 0.1, 0.5, 0.17, 0.12              # a step of
 GREY = 128                                                           # of the square
 
 
+@takes(images="images [N, C, H, W]", N=">= 0", seed=">= 0")
 def corrupted(images: Tensor, kind: str, severity: int, seed: int = 0) -> Tensor:
     """Pictures with one thing spoiled, the same way on every call.
 
@@ -108,6 +110,7 @@ def robustness(model: Supervised | Callable[[Tensor], Tensor], split, kinds: Seq
     return {kind: {severity: right(kind, severity) if severity else clean for severity in severities} for kind in kinds}
 
 
+@takes()
 def corruption_error(errors: Mapping[str, Mapping[int, float]], baseline: Mapping[str, Mapping[int, float]]) -> float:
     """Errors under corruption relative to a baseline's: 1 is as bad, below 1 is better.
 

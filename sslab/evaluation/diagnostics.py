@@ -7,7 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslab._inputs import takes
 
+
+@takes(z="number [B, D]", B=">= 2")
 def feature_std(z: Tensor) -> Tensor:
     """Std over the batch of each feature of normalised z, its mean times sqrt(D).
 
@@ -20,10 +23,10 @@ def feature_std(z: Tensor) -> Tensor:
     Source:
         Chen and He 2020, arXiv:2011.10566, section 4.1, whose figure 2 plots it without sqrt(D).
     """
-    _check(z)
     return F.normalize(z.float(), dim=1).std(dim=0, unbiased=False).mean() * math.sqrt(z.shape[1])
 
 
+@takes(z="number [B, D]", B=">= 2")
 def singular_values(z: Tensor) -> Tensor:
     """Singular values of the centred z, largest first: how far the cloud reaches along each axis.
 
@@ -36,7 +39,6 @@ def singular_values(z: Tensor) -> Tensor:
     Raises:
         ValueError: z not [B, D], or B below 2.
     """
-    _check(z)
     if not torch.isfinite(z).all():                                  # eigvalsh would stop the lab here
         return torch.full((min(z.shape),), math.nan, device=z.device)
     x = z.detach().cpu().double()
@@ -45,6 +47,7 @@ def singular_values(z: Tensor) -> Tensor:
     return torch.linalg.eigvalsh(gram).flip(0).clamp(min=0).sqrt().float().to(z.device)
 
 
+@takes(z="number [B, D]", B=">= 2")
 def effective_rank(z: Tensor) -> Tensor:
     """Exp of the entropy of the singular values of the centred z: how many directions are in use, from 1 to D.
 
@@ -60,6 +63,7 @@ def effective_rank(z: Tensor) -> Tensor:
     return _entropy_rank(singular_values(z), z)
 
 
+@takes(z="number [B, D]", B=">= 2", epsilon=">= 0")
 def rankme(z: Tensor, epsilon: float = 1e-7) -> Tensor:
     """The effective rank of z as it is, not centred: 1 where one direction holds all, at most min(B, D).
 
@@ -71,12 +75,12 @@ def rankme(z: Tensor, epsilon: float = 1e-7) -> Tensor:
     Source:
         Garrido et al. 2022, arXiv:2210.02885, equation 1.
     """
-    _check(z)
     s = torch.linalg.svdvals(z.float())
     p = s / s.sum().clamp_min(1e-30) + epsilon
     return torch.exp(-(p * p.log()).sum())
 
 
+@takes(z="number [B, D]", B=">= 2")
 def alpha_req(z: Tensor) -> Tensor:
     """How fast the spectrum decays: the alpha of the power law i^-alpha closest to the covariance's eigenvalues.
 
@@ -101,6 +105,7 @@ def alpha_req(z: Tensor) -> Tensor:
     return -(x * y).sum() / (x * x).sum()
 
 
+@takes(views="number [N, V, D]", N=">= 2", V=">= 2", delta="> 0", epsilon=">= 0")
 def lidar(views: Tensor, delta: float = 1e-4, epsilon: float = 1e-7) -> Tensor:
     """How many directions tell pictures apart better than they tell views apart: the rank of the LDA matrix.
 
@@ -118,10 +123,6 @@ def lidar(views: Tensor, delta: float = 1e-4, epsilon: float = 1e-7) -> Tensor:
     Source:
         Thilak et al., ICLR 2024, arXiv:2312.04000.
     """
-    if views.ndim != 3 or min(views.shape[:2]) < 2:
-        raise ValueError(f"views: got shape {list(views.shape)}, takes [N, V, D] with N and V of 2 or more")
-    if not delta > 0:
-        raise ValueError(f"delta: got {delta}, takes a number above 0")
     e = views.detach().cpu().double()
     n, v, d = e.shape
     means = e.mean(dim=1)                                            # [N, D]
@@ -137,6 +138,7 @@ def lidar(views: Tensor, delta: float = 1e-4, epsilon: float = 1e-7) -> Tensor:
     return torch.exp(-(p * p.log()).sum()).float().to(views.device)
 
 
+@takes(z1="number [B, D]", z2="number [B, D]", alpha="> 0")
 def alignment(z1: Tensor, z2: Tensor, alpha: float = 2.0) -> Tensor:
     """Mean distance of partners on the sphere, to the power alpha. 0 is perfect; 2 (for alpha 2) is unrelated.
 
@@ -150,13 +152,10 @@ def alignment(z1: Tensor, z2: Tensor, alpha: float = 2.0) -> Tensor:
     Source:
         Wang and Isola, ICML 2020, arXiv:2005.10242, section 4.1.
     """
-    if z1.ndim != 2 or z1.shape != z2.shape:
-        raise ValueError(f"z1, z2: got shapes {list(z1.shape)} and {list(z2.shape)}, take [B, D] twice")
-    if not alpha > 0:
-        raise ValueError(f"alpha: got {alpha}, takes a number above 0")
     return (F.normalize(z1.float(), dim=1) - F.normalize(z2.float(), dim=1)).norm(dim=1).pow(alpha).mean()
 
 
+@takes(z="number [B, D]", B=">= 2", t="> 0")
 def uniformity(z: Tensor, t: float = 2.0) -> Tensor:
     """How evenly embeddings cover the sphere: log of the mean Gaussian potential between pairs.
 
@@ -172,9 +171,6 @@ def uniformity(z: Tensor, t: float = 2.0) -> Tensor:
     Source:
         Wang and Isola, ICML 2020, arXiv:2005.10242, section 4.1.
     """
-    _check(z)
-    if not t > 0:
-        raise ValueError(f"t: got {t}, takes a number above 0")
     squared = torch.pdist(F.normalize(z.float(), dim=1)).square()    # [B (B - 1) / 2]
     return torch.logsumexp(-t * squared, 0) - math.log(len(squared))
 
@@ -202,6 +198,7 @@ TWIN = 0.15         # of the typical distance: nearer samples are the same point
 GAP = 3             # between points is nothing: hardly a sample lies between TWIN and GAP times TWIN from another
 
 
+@takes(z="number [B, D]", B=">= 2")
 def diagnose(z: Tensor) -> Diagnosis:
     """Say in plain words what is wrong with a cloud of projections, if anything.
 
@@ -214,7 +211,6 @@ def diagnose(z: Tensor) -> Diagnosis:
     Raises:
         ValueError: z not [B, D], or B below 2.
     """
-    _check(z)
     z = z.detach().float()
     count, dim = z.shape
     s = singular_values(z)                                           # [min(B, D)]
@@ -263,8 +259,3 @@ def _entropy_rank(s: Tensor, z: Tensor) -> Tensor:
 def _noise(z: Tensor) -> float:
     """What rounding alone leaves as singular values: those of random errors of a few units in the last place."""
     return 4 * torch.finfo(z.dtype).eps * float(z.abs().max()) * (math.sqrt(len(z)) + math.sqrt(z.shape[1]))
-
-
-def _check(z: Tensor) -> None:
-    if z.ndim != 2 or len(z) < 2:
-        raise ValueError(f"z: got shape {list(z.shape)}, takes [B, D] with B of 2 or more")

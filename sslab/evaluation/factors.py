@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab._inputs import takes
 from sslab._names import choose
 from sslab.evaluation.features import features
 from sslab.evaluation.probe import Scaling, knn, linear_probe
@@ -24,6 +25,7 @@ PENALTIES = (0.1, 0.01, 0.001)
 TRAIN = 4000                                                         # training pictures that a probe learns from
 
 
+@takes(values="number [N]", classes=">= 2", reference="number [M]")
 def equal_classes(values: Tensor, classes: int, reference: Tensor | None = None) -> Tensor:
     """Cut a number into classes of equal size: the edges are quantiles, not equally wide steps.
 
@@ -67,6 +69,7 @@ def factor_chance(dataset, classes: int = CLASSES) -> dict[str, float]:
     return {name: 1 / counts["x" if name == "position" else name] for name in FACTORS}
 
 
+@takes(accuracy=">= 0, <= 1", chance=">= 0, < 1")
 def above_chance(accuracy: float, chance: float) -> float:
     """Accuracy with chance at 0 and perfection at 1, to compare columns whose chance differs."""
     return (accuracy - chance) / (1 - chance)
@@ -108,6 +111,7 @@ def read_factors(represent: nn.Module | Callable[[Tensor], Tensor], dataset, cla
     return {name: accuracy[name] for name in FACTORS}
 
 
+@takes(z="float [N, D]", changed="float [N, D]", N=">= 2")
 def moved(z: Tensor, changed: Tensor) -> Tensor:
     """How far a change moves pictures in a representation, where the distance to another picture is 1.
 

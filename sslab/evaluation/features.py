@@ -5,10 +5,12 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from sslab._inputs import takes
 from sslab.datasets.base import as_floats
 from sslab.objectives.base import evaluating
 
 
+@takes(batch_size=">= 1")
 @torch.no_grad()
 def features(encoder: nn.Module, images: Tensor, batch_size: int = 512) -> Tensor:
     """The encoder's output for every image, in eval mode: [N, C, H, W] -> float32 [N, D] on the CPU.
@@ -20,11 +22,13 @@ def features(encoder: nn.Module, images: Tensor, batch_size: int = 512) -> Tenso
         return torch.cat([encoder(batch.to(device)).float().cpu() for batch in images.split(batch_size)])
 
 
+@takes(images="images [N, C, H, W]")
 def raw_pixels(images: Tensor) -> Tensor:
     """The first control: the image itself, [N, C, H, W] -> float32 [N, C * H * W] in [0, 1]."""
     return as_floats(images).flatten(1).float()
 
 
+@takes(seed=">= 0")
 def random_encoder(encoder: nn.Module, images: Tensor, seed: int = 0) -> nn.Module:
     """The second control: the same architecture, untrained, with fair batch statistics.
 
@@ -49,6 +53,7 @@ def random_encoder(encoder: nn.Module, images: Tensor, seed: int = 0) -> nn.Modu
     return fresh
 
 
+@takes(batches=">= 1", batch_size=">= 1")
 @torch.no_grad()
 def calibrate(encoder: nn.Module, images: Tensor, batches: int = 8, batch_size: int = 256) -> None:
     """Set every batch norm's statistics to the average over a few batches of `images`."""

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab._inputs import check_classes, check_finite, takes
 from sslab._names import choose
 from sslab.datasets.base import inputs_of
 from sslab.evaluation.features import features
@@ -169,6 +170,7 @@ def _begin(objective: Supervised, dataset, rows: Tensor, head: str) -> None:
     objective.head.bias.copy_(bias)
 
 
+@takes(x="float [N, D]", y="int [N]", unlabelled="float [M, D]", classes=">= 1")
 def probe_head(x: Tensor, y: Tensor, unlabelled: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """A linear probe, at unit variance and with the fixed penalty, as a linear layer on features as they are.
 
@@ -179,12 +181,14 @@ def probe_head(x: Tensor, y: Tensor, unlabelled: Tensor, classes: int) -> tuple[
     Returns:
         weight [D, C], bias [C].
     """
+    check_finite(x=x, unlabelled=unlabelled)
     scaling = Scaling.of(unlabelled)                                 # "global": one factor for all features
     weights, biases = fit_logistic(scaling(x), y, (FIXED_PENALTY,), classes)         # [1, D, C], [1, C]
     weight = weights[0] / scaling.scale                              # [D, C]
     return weight, biases[0] - scaling.mean @ weight
 
 
+@takes(x="float [N, D]", y="int [N]", unlabelled="float [M, D]", classes=">= 1")
 def mean_head(x: Tensor, y: Tensor, unlabelled: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """The class whose mean lies in the most similar direction, seen from the mean of all, as a linear layer: no training.
 
@@ -193,6 +197,7 @@ def mean_head(x: Tensor, y: Tensor, unlabelled: Tensor, classes: int) -> tuple[T
     Raises:
         ValueError: a class has no example.
     """
+    check_classes("y", y, classes)
     if len(missing := sorted(set(range(classes)) - set(y.tolist()))):
         raise ValueError(f"y: got no example of class {missing[0]}, takes one or more of each")
     centre = unlabelled.mean(dim=0)                                  # [D]
@@ -213,6 +218,7 @@ def fine_tuned(encoder: nn.Module, dataset, labels_per_class: tuple[int, ...] = 
 # When is it worth it?
 
 
+@takes()
 def overtakes(ours: Mapping[float, float], theirs: Mapping[float, float]) -> float | None:
     """From which x on, such as seconds or labels, `ours` is above `theirs` for as far as was measured.
 
@@ -239,6 +245,7 @@ def overtakes(ours: Mapping[float, float], theirs: Mapping[float, float]) -> flo
     return _place(places[i], places[i + 1], -gaps[i] / (gaps[i + 1] - gaps[i]))
 
 
+@takes()
 def reaches(curve: Mapping[float, float], level: float) -> float | None:
     """The smallest x at which a curve, read as `overtakes` reads it, is at `level` or above; None if it never is.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sslab._inputs import check_finite, takes
 from sslab.datasets.base import as_floats
 from sslab.evaluation.features import features
 from sslab.evaluation.from_scratch import train_supervised
@@ -26,13 +27,14 @@ class PCA:
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures [N, C, H, W] -> places in the plane [N, k]."""
-        return (as_floats(images).flatten(1) - self.mean) @ self.directions
+        return (as_floats(images).flatten(1).to(self.mean) - self.mean) @ self.directions
 
     def decode(self, z: Tensor) -> Tensor:
         """Places [N, k] -> pictures [N, C, H, W]; what leaves [0, 1] is cut, which can only bring it nearer to a picture."""
         return (z @ self.directions.T + self.mean).clamp(0, 1).view(-1, *self.shape)
 
 
+@takes(train="images [N, C, H, W]", components=">= 1", N=">= 2")
 def fit_pca(train: Tensor, components: int) -> PCA:
     """The first principal components of pictures [N, C, H, W].
 
@@ -40,6 +42,7 @@ def fit_pca(train: Tensor, components: int) -> PCA:
         ValueError: more components than pictures or numbers in a picture, or fewer than 1.
     """
     flat = as_floats(train).flatten(1)                                 # [N, CHW]
+    check_finite(train=flat)
     if not 1 <= components <= min(flat.shape):
         raise ValueError(f"components: got {components}, takes 1 to {min(flat.shape)}")
     mean = flat.mean(dim=0)
@@ -49,6 +52,7 @@ def fit_pca(train: Tensor, components: int) -> PCA:
     return PCA(mean, vectors[:, last].flip(1), values[last].flip(0).clamp(min=0).sqrt(), tuple(train.shape[1:]))
 
 
+@takes(train="images [N, C, H, W]", images="images [M, C, H, W]", components=">= 1", N=">= 2")
 def pca_reconstruct(train: Tensor, images: Tensor, components: int) -> Tensor:
     """Pictures as the first principal components of the training pictures give them back: the linear autoencoder.
 
@@ -63,6 +67,7 @@ def pca_reconstruct(train: Tensor, images: Tensor, components: int) -> Tensor:
     return pca.decode(pca.encode(images))
 
 
+@takes(train="images [N, C, H, W]", components=">= 1", n=">= 0", N=">= 2")
 def pca_gaussian_samples(train: Tensor, components: int, n: int, generator: torch.Generator) -> Tensor:
     """New pictures [n, C, H, W] from a Gaussian on the first principal components: the linear control of a VAE."""
     pca = fit_pca(train, components)
@@ -108,6 +113,7 @@ class Confidence:
         return torch.bincount(self.answer[self.probability > self.threshold]).tolist()
 
 
+@takes(images="images [N, C, H, W]")
 @torch.no_grad()
 def confident_share(judge: Supervised, images: Tensor, threshold: float = 0.9) -> Confidence:
     """How many pictures a classifier is sure of, and of which classes: `.share`, `.classes`.

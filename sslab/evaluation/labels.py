@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sslab._inputs import takes
 from sslab._names import choose
 from sslab.datasets.base import inputs_of
 from sslab.evaluation.features import features, random_encoder, raw_pixels
@@ -20,6 +21,7 @@ FIXED_PENALTY = 0.1                                                  # at unit v
 UNLABELLED = 2000                                                    # training images that the scaling looks at
 
 
+@takes(labels="int [N]", per_class=">= 1", draw=">= 0")
 def draw_labels(labels: Tensor, per_class: int, draw: int, indices: Tensor | None = None) -> Tensor:
     """Positions [classes * per_class] of a balanced random subset.
 

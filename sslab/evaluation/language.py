@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab._inputs import is_whole, takes
 from sslab._names import choose
 from sslab.datasets.base import PARTS
 from sslab.datasets.tokenizer import CLS, MASK, PAD, SEP, UNK, in_text
@@ -23,6 +24,7 @@ UNKNOWN = "\ufffd"                                                   # a charact
 # ---- sampling
 
 
+@takes(logits="float [..., V]")
 def next_probabilities(logits: Tensor, temperature: float = 1.0, top_k: int | None = None,
                        top_p: float | None = None) -> Tensor:
     """What is sampled from: a softmax, sharpened or flattened, then cut to its likely tokens.
@@ -69,6 +71,18 @@ def _check_sampling(temperature: float, top_k: int | None, top_p: float | None) 
         raise ValueError(f"top_p: got {top_p}, takes a share above 0 and at most 1, or None")
 
 
+def _as_tokens(prompt) -> Tensor:
+    """A list or tensor of whole numbers -> int64 on the CPU."""
+    try:
+        tokens = torch.as_tensor(prompt)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"prompt: got a value of type {type(prompt).__name__}, takes a list or a tensor of tokens") from None
+    if tokens.numel() and not is_whole(tokens):
+        raise TypeError(f"prompt: got {tokens.dtype} {list(tokens.shape)}, takes whole numbers")
+    return tokens.long().cpu()
+
+
+@takes()
 def generate(gpt: nn.Module, prompt, length: int, temperature: float = 1.0, top_k: int | None = None,
              top_p: float | None = None, generator: torch.Generator | None = None, cache: bool = True) -> Tensor:
     """Continue a prompt, token by token, each drawn from `next_probabilities`.
@@ -90,7 +104,7 @@ def generate(gpt: nn.Module, prompt, length: int, temperature: float = 1.0, top_
     Raises:
         ValueError: an empty prompt, tokens outside the vocabulary, a setting out of its range, or scores that are no numbers.
     """
-    prompt = torch.as_tensor(prompt).long().cpu()
+    prompt = _as_tokens(prompt)
     steps = generate_steps(gpt, prompt, length, temperature, top_k, top_p, generator, cache)
     added = [token for token, _ in steps]                                        # length times [B]
     if not added:
@@ -99,11 +113,12 @@ def generate(gpt: nn.Module, prompt, length: int, temperature: float = 1.0, top_
     return torch.cat([prompt, added if prompt.ndim == 2 else added[0]], dim=-1)
 
 
+@takes()
 def generate_steps(gpt: nn.Module, prompt, length: int, temperature: float = 1.0, top_k: int | None = None,
                    top_p: float | None = None, generator: torch.Generator | None = None,
                    cache: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
     """As `generate`, one step at a time: yields the tokens drawn [B] and what they were drawn from [B, V]."""
-    prompt = torch.as_tensor(prompt).long().cpu()
+    prompt = _as_tokens(prompt)
     _check_sampling(temperature, top_k, top_p)
     if length != int(length) or length < 0:
         raise ValueError(f"length: got {length}, takes a whole number from 0")

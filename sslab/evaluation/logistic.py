@@ -10,7 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslab._inputs import check_classes, check_finite, check_type, takes
 
+
+@takes(x="float [..., D]", y="int [...]", num_classes=">= 1", max_iterations=">= 1", tolerance="> 0")
 def fit_logistic(x: Tensor, y: Tensor, penalties, num_classes: int | None = None, max_iterations: int = 100,
                  tolerance: float = 1e-4) -> tuple[Tensor, Tensor]:
     """Minimise mean cross-entropy + penalty / 2 * sum of squared weights; the bias is not penalised.
@@ -31,9 +34,12 @@ def fit_logistic(x: Tensor, y: Tensor, penalties, num_classes: int | None = None
     if x.ndim not in (2, 3) or y.shape != x.shape[:-1]:
         raise ValueError(f"x, y: got shapes {list(x.shape)} and {list(y.shape)}, takes [n, D] and [n], "
                          "or [R, n, D] and [R, n]")
+    check_type("penalties", penalties, list[float] | Tensor)
     penalty = torch.as_tensor(penalties, dtype=x.dtype, device=x.device).flatten()
     if not bool((penalty > 0).all()):
         raise ValueError(f"penalties: got {penalty.tolist()}, takes numbers above 0")
+    check_finite(x=x)
+    check_classes("y", y, num_classes)
     single = x.ndim == 2
     x, y = (x[None], y[None]) if single else (x, y)
     classes = num_classes or int(y.max()) + 1

@@ -4,7 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslab._inputs import takes
 
+
+@takes(x="number [N, D]")
 def pca_map(x: Tensor) -> Tensor:
     """The two widest directions: embeddings [N, D] -> points [N, 2].
 
@@ -17,6 +20,7 @@ def pca_map(x: Tensor) -> Tensor:
     return centred @ directions[:2].T                                # [N, 2]
 
 
+@takes(x="number [N, D]")
 def umap_map(x: Tensor, neighbours: int = 15, seed: int = 0) -> Tensor:
     """UMAP by cosine: embeddings [N, D] -> points [N, 2]. The first call in a process compiles for some seconds.
 
@@ -42,6 +46,7 @@ def umap_map(x: Tensor, neighbours: int = 15, seed: int = 0) -> Tensor:
         return torch.from_numpy(reducer.fit_transform(x.cpu().numpy())).float()
 
 
+@takes(points="number [N, D]", reach="> 0", least=">= 1")
 def islands(points: Tensor, reach: float = 4.0, least: int = 10) -> int:
     """How many separate groups an eye would count, by one fixed rule.
 
@@ -67,17 +72,19 @@ def islands(points: Tensor, reach: float = 4.0, least: int = 10) -> int:
     return int((torch.from_numpy(group).long().bincount() >= least).sum())
 
 
+@takes(x="number [N, D]", labels="int [N]")
 def class_distances(x: Tensor, labels: Tensor) -> Tensor:
     """Distances between the classes' centres: [N, D], [N] -> [C (C - 1) / 2]."""
     centres = torch.stack([x[labels == label].float().mean(dim=0) for label in labels.unique()])
     return F.pdist(centres)
 
 
+@takes(a="number [N]", b="number [N]", N=">= 2")
 def rank_correlation(a: Tensor, b: Tensor) -> float:
     """Spearman's: do two lists of numbers [N] have the same order? 1 is the same, 0 none, -1 the reverse."""
     from scipy.stats import spearmanr
 
-    return float(spearmanr(a.numpy(), b.numpy()).statistic)
+    return float(spearmanr(a.detach().cpu().numpy(), b.detach().cpu().numpy()).statistic)
 
 
 def _cloud(x: Tensor, name: str) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab._inputs import check_finite, is_whole, takes
 from sslab._names import choose
 from sslab.evaluation.features import features, raw_pixels
 from sslab.evaluation.logistic import fit_logistic
@@ -26,6 +27,7 @@ _UNCOUNTED = ("art", "bread", "clothing", "food", "fruit", "furniture", "grass",
               "weather")
 
 
+@takes()
 def prompts(words: Sequence[str], templates: Sequence[str] = TEMPLATES) -> list[str]:
     """Each word in each template: "dog" -> "dog", "a picture of a dog", "a drawing of a dog".
 
@@ -117,6 +119,7 @@ class Retrieval:
         return f"Retrieval({asked}: recall {recalls}, median rank {self.median_rank:g})"
 
 
+@takes(queries="float [N, P]", gallery="float [M, P]")
 @torch.no_grad()
 def retrieve(queries: Tensor, gallery: Tensor, truth: Tensor, names: Tensor | None = None) -> Retrieval:
     """Search a gallery by cosine: at which place does each query's right answer stand?
@@ -136,10 +139,10 @@ def retrieve(queries: Tensor, gallery: Tensor, truth: Tensor, names: Tensor | No
     if not fits:
         got = f"{list(queries.shape)} and {list(gallery.shape)}"
         raise ValueError(f"queries, gallery: got shapes {got}, takes [n, P] and [m, P]")
-    if truth.shape != queries.shape[:1] or truth.is_floating_point():
+    if truth.shape != queries.shape[:1] or not is_whole(truth):
         raise ValueError(f"truth: got {truth.dtype} {list(truth.shape)}, takes whole numbers [{len(queries)}]")
     names = torch.arange(len(gallery)) if names is None else names.cpu()
-    if names.shape != gallery.shape[:1] or names.is_floating_point():
+    if names.shape != gallery.shape[:1] or not is_whole(names):
         raise ValueError(f"names: got {names.dtype} {list(names.shape)}, takes whole numbers [{len(gallery)}]")
     answers, column = names.unique(return_inverse=True)              # [a], [m]
     truth = truth.cpu()
@@ -294,6 +297,7 @@ def _embed_texts(objective, dataset, texts: list[str]) -> Tensor:
     return F.normalize(_floats(objective.embed_texts(dataset.encode(texts))), dim=1)
 
 
+@takes(images="float [N, P]", classes="float [C, P]")
 def classify(images: Tensor, classes: Tensor, class_names: Sequence[str], labels: Tensor | None = None) -> ZeroShot:
     """Which class is nearest by cosine? Representations [n, P] of images and [C, P] of classes.
 
@@ -331,6 +335,7 @@ def compose(objective, dataset, plus: Sequence[str], minus: Sequence[str] = ()) 
 # Controls, and what images alone can do
 
 
+@takes()
 def centred_pixels(images: Tensor) -> Tensor:
     """Raw pixels without the picture's own brightness, float32 [N, C * S * S]: what cosines should be taken of."""
     x = raw_pixels(images)
@@ -443,6 +448,7 @@ class Gap:
     unmatched: float
 
 
+@takes(images="float [N, P]", texts="float [N, P]", N=">= 4")
 @torch.no_grad()
 def modality_gap(images: Tensor, texts: Tensor) -> Gap:
     """Do images and words share the space, or does each have a corner of it?
@@ -457,6 +463,7 @@ def modality_gap(images: Tensor, texts: Tensor) -> Gap:
     if images.ndim != 2 or images.shape != texts.shape or len(images) < 4:
         got = f"{list(images.shape)} and {list(texts.shape)}"
         raise ValueError(f"images, texts: got shapes {got}, takes [n, P] twice, n from 4")
+    check_finite(images=images, texts=texts)
     a, b = (F.normalize(_floats(z), dim=1) for z in (images, texts))
     n, cosine = len(a), a @ b.T                                      # [n, n]
     fold = torch.arange(n) % 2                                       # a pair is in one fold: no half of it tells the other

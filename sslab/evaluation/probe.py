@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslab._inputs import check_classes, check_finite, is_whole, takes
 from sslab._names import choose
 from sslab.evaluation.logistic import fit_logistic
 
@@ -59,6 +60,7 @@ class Scaling:
         return (x - self.mean) / self.scale
 
 
+@takes()
 def linear_probe(train: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor],
                  penalties: tuple[float, ...] = PENALTIES, unlabelled: Tensor | None = None,
                  scaling: str = "global") -> Probe:
@@ -72,6 +74,20 @@ def linear_probe(train: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor]
     Raises:
         ValueError: shapes do not fit.
     """
+    for name, (seen, labels) in (("train", train), ("validation", validation), ("test", test)):
+        if seen.ndim != 2 or labels.shape != seen.shape[:1] or not seen.is_floating_point() or not is_whole(labels) or not len(seen):
+            raise ValueError(f"{name}: got {seen.dtype} {list(seen.shape)} and {labels.dtype} {list(labels.shape)}, takes floats [N, D] "
+                             "and whole numbers [N]")
+        if seen.shape[1] != train[0].shape[1] or seen.dtype != train[0].dtype:
+            raise ValueError(f"{name}: got features {seen.dtype} {list(seen.shape)}, takes {train[0].dtype} [N, {train[0].shape[1]}] as train")
+        check_finite(**{name: seen})
+        check_classes(name, labels)
+    if unlabelled is not None and (unlabelled.ndim != 2 or unlabelled.shape[1] != train[0].shape[1] or not len(unlabelled)):
+        raise ValueError(f"unlabelled: got shape {list(unlabelled.shape)}, takes [M, {train[0].shape[1]}]")
+    if unlabelled is not None:
+        check_finite(unlabelled=unlabelled)
+    if not penalties or not all(penalty > 0 for penalty in penalties):
+        raise ValueError(f"penalties: got {penalties!r}, takes one or more numbers above 0")
     x, y = train
     scaling = Scaling.of(x if unlabelled is None else unlabelled, scaling)
     classes = 1 + int(max(labels.max() for _, labels in (train, validation, test)))
@@ -89,6 +105,7 @@ def _right(weights: Tensor, biases: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return (x @ weights + biases[..., None, :]).argmax(dim=-1) == y
 
 
+@takes(bank="float [N, D]", labels="int [N]", queries="float [M, D]", k=">= 1", temperature="> 0")
 def knn(bank: Tensor, labels: Tensor, queries: Tensor, k: int = 20, temperature: float = 0.07) -> Tensor:
     """Classify by the k nearest labelled samples by cosine, near ones weighing more (exp(cosine / temperature)).
 
@@ -105,6 +122,7 @@ def knn(bank: Tensor, labels: Tensor, queries: Tensor, k: int = 20, temperature:
     """
     if not 1 <= k <= len(bank):
         raise ValueError(f"k: got {k}, takes 1 to the number of labelled samples ({len(bank)})")
+    check_classes("labels", labels)
     bank, classes = F.normalize(bank, dim=1), int(labels.max()) + 1
     votes = []
     for chunk in F.normalize(queries, dim=1).split(1024):

@@ -18,6 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sslab._inputs import takes
+
 FILE = "predictions.json"
 
 
@@ -34,6 +36,7 @@ class Revealed:
         return f"<p>{html.escape(self.text)}</p>"
 
 
+@takes()
 def predict(name: str, question: str, options: Sequence[str] = (), *, low: float | None = None,
             high: float | None = None, unit: str = "", save: bool = True):
     """Ask for a guess: with `options` one of them, without a number.

@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import gc
 import sys
 import threading
 import time
@@ -9,10 +10,13 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from sslab.lab.watch import Watcher
 from sslab.training import release_threads, train
 
 FLUSH = 0.1                                                        # seconds between two reads of the losses
+SLEPT = 10                                                         # times the usual is the longest a step counts as
 _alive: "weakref.WeakSet[Run]" = weakref.WeakSet()
 
 
@@ -103,13 +107,28 @@ class Run:
             self.state = "stopped" if self._stop.is_set() else "finished"
         except Exception as error:                                 # noqa: BLE001  shown in the widget, raised again by Lab.join
             self.error, self.state = error, "failed"
+            if is_out_of_memory(error):                            # its traceback holds the tensors that filled the memory
+                self.error = OutOfMemory(self.options.get("batch_size", 512))
+                error.__traceback__ = None
         finally:
             if steps is not None:
                 steps.close()
+            if isinstance(self.error, OutOfMemory):
+                steps, self._pending = None, []
+                self._make_room()
             self._flush()
             _alive.discard(self)
             self.notify()
             self._ended()
+
+    def _make_room(self) -> None:
+        """Let go of what the step that failed had computed."""
+        for parameter in self.objective.parameters():
+            parameter.grad = None
+        self.watcher.forget()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def _wait(self) -> None:
         self._flush()
@@ -126,6 +145,7 @@ class Run:
         now = time.monotonic()
         if self._stepped is not None:
             took = now - self._stepped
+            took = min(took, SLEPT * (self.pace or took))          # a laptop that slept between two steps is not slow
             self.pace = took if self.pace is None else 0.9 * self.pace + 0.1 * took
         self._stepped = now
         self._note_changes(step)
@@ -157,6 +177,23 @@ class Run:
             row["terms"] = {name: float(term) for name, term in step.terms.items()}
             self.rows.append(row)
         self._flushed = time.monotonic()
+
+
+class OutOfMemory(RuntimeError):
+    """A step did not fit into the memory. `batch_size` is what to try next: half of it, None where it was 2 or less."""
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size // 2 if batch_size > 2 else None
+        advice = (f"Start trains again with batch_size {self.batch_size}." if self.batch_size
+                  else "A smaller batch there is not: take smaller pictures or a smaller encoder.")
+        super().__init__(f"out of memory with batch_size {batch_size}. {advice}")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Torch says it in as many ways as there are allocators."""
+    said = str(error).lower()
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (isinstance(error, RuntimeError) and any(
+        words in said for words in ("out of memory", "can't allocate memory", "not enough memory")))
 
 
 @functools.cache

@@ -112,6 +112,8 @@ class Lab:
             if self.run.state == "running" and not self.run.pausing:
                 raise RuntimeError(f"Already training ({self._progress()}): pause, stop or reset it first.")
             if not self.run.busy and self.run.state != "ready":
+                if getattr(self.run.error, "batch_size", None):      # it did not fit into the memory: as it proposes
+                    self.train_options = {**self.train_options, "batch_size": self.run.error.batch_size}
                 self.reset()
             self.run.start()
         self._tell()

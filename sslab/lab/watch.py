@@ -183,6 +183,10 @@ class Watcher:
                 and time.monotonic() - self._examined > CALM):
             self._measure(step, "examples", lambda: self._show_examples(row["step"]))
 
+    def forget(self) -> None:
+        """Let go of the last batches' tensors."""
+        self._recent.clear()
+
     def finish(self, row: dict[str, Any]) -> None:
         """After the last step: the readings that stay."""
         self._read_gauges(row)

@@ -5,6 +5,7 @@ from typing import Any
 from torch import nn
 
 from sslab import encoders
+from sslab._inputs import check_type
 from sslab._names import choose
 from sslab.objectives.base import Baseline, Loss, Objective
 from sslab.objectives.chunked import chunked_both_ways, chunked_info_nce, chunked_queue_nce
@@ -217,4 +218,5 @@ def views_for(name: str, dataset_name: str) -> Augment:
         return Augment.named("none")
     if made.learns_from == "pairs":
         return Augment(**PAIR_VIEWS)
+    check_type("dataset_name", dataset_name, str)
     return Augment.named(dataset_name if dataset_name in PRESETS else "folder")

@@ -52,6 +52,7 @@ def full_precision(loss: Callable[..., Any]) -> Callable[..., Any]:
         with torch.autocast(device, enabled=False):
             return loss(*map(raised, values), **{name: raised(value) for name, value in options.items()})
 
+    run.least = torch.float32
     return run
 
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from sslab._inputs import takes
+
 CHUNK_ABOVE = 4096                                                   # rows: a matrix of more numbers than 4096 x 4096 is never whole
 NUMBERS, FEWEST = 2**22, 64                                          # of a chunk: numbers (16 MB in float32), and rows at least
 
@@ -19,6 +21,7 @@ def worth_chunking(rows: int, columns: int) -> bool:
     return rows * columns > CHUNK_ABOVE**2
 
 
+@takes(a="float [B, D]", b="float [K, D]", scale="float []", chunk=">= 1")
 def chunked_info_nce(a: Tensor, b: Tensor, target: Tensor | None = None, scale: Tensor | float = 1.0,
                      chunk: int | None = None, *, mask_self: bool = False) -> Tensor:
     """The cross-entropy of scale * a @ b.T, whose rows are never all in memory.
@@ -44,6 +47,7 @@ def chunked_info_nce(a: Tensor, b: Tensor, target: Tensor | None = None, scale: 
     return _Entropies.apply(a, b, _as_tensor(scale, a), target, None, mask_self, False, chunk)[0].mean()
 
 
+@takes(a="float [B, D]", b="float [B, D]", scale="float []", chunk=">= 1")
 def chunked_both_ways(a: Tensor, b: Tensor, scale: Tensor | float = 1.0,
                       chunk: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Both directions of the cross-entropy of scale * a @ b.T with its diagonal, from one look at each similarity.
@@ -62,6 +66,7 @@ def chunked_both_ways(a: Tensor, b: Tensor, scale: Tensor | float = 1.0,
     return rows.mean(), columns.mean(), hits.mean()
 
 
+@takes(own="float [B]", a="float [B, D]", negatives="float [K, D]", chunk=">= 1")
 def chunked_queue_nce(own: Tensor, a: Tensor, negatives: Tensor, scale: float, chunk: int | None = None) -> Tensor:
     """As `chunked_info_nce`, where each query has a key of its own and all share the negatives, as in MoCo.
 

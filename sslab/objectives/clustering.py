@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sslab._inputs import takes
 from sslab.knobs import number, switch
 from sslab.objectives import across
 from sslab.objectives.base import Loss, full_precision, raised
@@ -15,6 +16,7 @@ from sslab.objectives.joint import LOCAL_VIEWS, OUTPUT_NORM, MultiCrop
 from sslab.views import Augment
 
 
+@takes(scores="float [B, K]", epsilon="> 0", iterations=">= 1")
 @full_precision
 @torch.no_grad()
 def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tensor:
@@ -31,8 +33,6 @@ def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tens
     Source:
         Caron et al. 2020, arXiv:2006.09882, section 3.1 and algorithm 1; Cuturi 2013, arXiv:1306.0895.
     """
-    if not epsilon > 0 or iterations < 1:
-        raise ValueError(f"epsilon, iterations: got {epsilon}, {iterations}, takes a number above 0, 1 or more")
     log_q = scores / epsilon                                         # logarithms: exp(1 / 0.01) is not a float32
     for _ in range(iterations):
         log_q = log_q - log_q.logsumexp(dim=0, keepdim=True)         # each prototype gets the same
@@ -40,6 +40,7 @@ def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tens
     return log_q.exp()
 
 
+@takes(scores="float [B, K]", codes="float [B, K]", temperature="> 0")
 @full_precision
 def swav(scores: list[Tensor], codes: list[Tensor], temperature: float = 0.1) -> Tensor:
     """Swapped prediction: each view must tell the cluster of each other view that has a code.
@@ -55,8 +56,6 @@ def swav(scores: list[Tensor], codes: list[Tensor], temperature: float = 0.1) ->
     Source:
         Caron et al. 2020, arXiv:2006.09882, equations 1 and 2.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature: got {temperature}, takes a number above 0")
     pairs = [(i, j) for i, j in itertools.product(range(len(codes)), range(len(scores))) if i != j]
     if not pairs:
         raise ValueError(f"scores: got {len(scores)} views and {len(codes)} codes, takes a pair that differs")
@@ -64,6 +63,7 @@ def swav(scores: list[Tensor], codes: list[Tensor], temperature: float = 0.1) ->
     return torch.stack([-(codes[i] * said[j]).sum(dim=1).mean() for i, j in pairs]).mean()
 
 
+@takes(scores="number [N, K]")
 def prototypes_used(scores: Tensor) -> Tensor:
     """How many prototypes the samples are nearest to, as a perplexity: K if all alike, 1 if one takes all. [N, K] -> scalar."""
     share = torch.bincount(scores.argmax(dim=1), minlength=scores.shape[1]) / len(scores)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslab._inputs import takes
 from sslab.knobs import number, switch
 from sslab.objectives import across
 from sslab.objectives.base import Loss, full_precision
@@ -13,6 +14,7 @@ from sslab.objectives.chunked import chunked_info_nce, worth_chunking
 from sslab.objectives.joint import OUTPUT_NORM, TwoViews
 
 
+@takes(z1="float [B, D]", z2="float [B, D]", temperature="> 0")
 @full_precision
 def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, mask_self: bool = True) -> Tensor:
     """SimCLR's loss: each view must find its partner among the 2B - 1 other views of the batch.
@@ -30,7 +32,6 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, mask_self: bool
     Source:
         Chen et al. 2020, arXiv:2002.05709, equation 1 and algorithm 1.
     """
-    _check_pairs(z1, z2, temperature)
     z = F.normalize(torch.cat([z1, z2]), dim=1)                      # [2B, D]
     partner = torch.arange(len(z), device=z.device).roll(len(z1))    # [2B]: B, B + 1, ..., 0, 1, ...
     if worth_chunking(len(z), len(z)):                               # too large to hold: the same, some rows at a time
@@ -41,17 +42,11 @@ def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, mask_self: bool
     return F.cross_entropy(similarity, partner)
 
 
+@takes(z1="float [B, D]", z2="float [B, D]", temperature="> 0")
 @full_precision
 def attraction(z1: Tensor, z2: Tensor, temperature: float = 0.5) -> Tensor:
     """The half of NT-Xent that pulls partners together: mean of -cos(z1, z2) / temperature, [B, D] each."""
     return -F.cosine_similarity(z1, z2, dim=1).mean() / temperature
-
-
-def _check_pairs(z1: Tensor, z2: Tensor, temperature: float) -> None:
-    if z1.ndim != 2 or z1.shape != z2.shape:
-        raise ValueError(f"z1, z2: got shapes {list(z1.shape)} and {list(z2.shape)}, takes [B, D] twice")
-    if not temperature > 0:
-        raise ValueError(f"temperature: got {temperature}, takes a number above 0")
 
 
 class SimCLR(TwoViews):

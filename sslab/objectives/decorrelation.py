@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslab._inputs import takes
 from sslab.knobs import number, switch
 from sslab.objectives import across
 from sslab.objectives.base import Loss, full_precision, raised
@@ -14,6 +15,7 @@ from sslab.objectives.joint import OUTPUT_NORM, TwoViews
 VARIANCE_EPSILON = 1e-4
 
 
+@takes(z1="float [B, D]", z2="float [B, D]", B=">= 2")
 @full_precision
 def cross_correlation(z1: Tensor, z2: Tensor) -> Tensor:
     """Correlation of each feature of z1 [B, D] with each of z2 [B, D], over the batch: [D, D]. Biased statistics."""
@@ -21,6 +23,7 @@ def cross_correlation(z1: Tensor, z2: Tensor) -> Tensor:
     return a.T @ b / len(z1)
 
 
+@takes(z1="float [B, D]", z2="float [B, D]", B=">= 2")
 @full_precision
 def barlow_twins(z1: Tensor, z2: Tensor, off_diagonal_weight: float = 5e-3) -> Tensor:
     """Make the cross-correlation matrix of two views the identity.
@@ -46,12 +49,14 @@ def _barlow_terms(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
     return (1 - diagonal).square().sum(), c.square().sum() - diagonal.square().sum()
 
 
+@takes(z="float [B, D]", B=">= 2")
 @full_precision
 def variance_hinge(z: Tensor) -> Tensor:
     """Mean over the features of max(0, 1 - std): 0 if every feature of z [B, D] has a std of at least 1."""
     return F.relu(1 - (z.var(dim=0) + VARIANCE_EPSILON).sqrt()).mean()
 
 
+@takes(z="float [B, D]", B=">= 2")
 @full_precision
 def covariance_penalty(z: Tensor) -> Tensor:
     """Sum of the squared covariances of different features of z [B, D], divided by D."""
@@ -60,6 +65,7 @@ def covariance_penalty(z: Tensor) -> Tensor:
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / z.shape[1]
 
 
+@takes(z1="float [B, D]", z2="float [B, D]", B=">= 2")
 @full_precision
 def vicreg(z1: Tensor, z2: Tensor, invariance: float = 25.0, variance: float = 25.0, covariance: float = 1.0) -> Tensor:
     """Partners close, every feature spread, no two features alike.
@@ -85,6 +91,7 @@ def _vicreg_terms(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             covariance_penalty(z1) + covariance_penalty(z2))
 
 
+@takes(z="float [N, D]", slices=">= 1", knots=">= 2")
 @full_precision
 def sigreg(z: Tensor, slices: int = 256, knots: int = 17, generator: torch.Generator | None = None) -> Tensor:
     """How far z is from a standard Gaussian: the Epps-Pulley statistic on random lines, averaged.
@@ -103,8 +110,6 @@ def sigreg(z: Tensor, slices: int = 256, knots: int = 17, generator: torch.Gener
     Source:
         Balestriero and LeCun 2025, arXiv:2511.08544, section 4; Epps and Pulley 1983.
     """
-    if z.ndim != 2 or slices < 1 or knots < 2:
-        raise ValueError(f"z, slices, knots: got {list(z.shape)}, {slices}, {knots}, takes [N, D], 1 or more, 2 or more")
     directions = torch.randn(z.shape[1], slices, generator=generator)                # [D, M]
     directions = directions.to(z.device, z.dtype, non_blocking=True)
     t = torch.linspace(0, 3, knots, device=z.device, dtype=z.dtype)                  # [T]
@@ -116,6 +121,7 @@ def sigreg(z: Tensor, slices: int = 256, knots: int = 17, generator: torch.Gener
     return (error @ weights).mean() * len(z)
 
 
+@takes(views="float [N, D]", weight=">= 0, <= 1", slices=">= 1", knots=">= 2")
 @full_precision
 def lejepa(views: list[Tensor], weight: float = 0.05, slices: int = 256, knots: int = 17,
            generator: torch.Generator | None = None) -> Tensor:

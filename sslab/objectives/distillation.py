@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab._inputs import takes
 from sslab.encoders import predictor
 from sslab.knobs import number, switch
 from sslab.objectives import across
@@ -16,6 +17,7 @@ from sslab.objectives.joint import LOCAL_VIEWS, OUTPUT_NORM, MultiCrop, Teacher,
 from sslab.views import Augment
 
 
+@takes(p="float [B, D]", z="float [B, D]")
 @full_precision
 def negative_cosine(p: Tensor, z: Tensor) -> Tensor:
     """Mean of -cos(p, z): -1 all agree, 0 chance. BYOL's loss is 2 + 2 of it: 0 all agree, 2 chance.
@@ -27,11 +29,11 @@ def negative_cosine(p: Tensor, z: Tensor) -> Tensor:
     Source:
         Chen and He 2020, arXiv:2011.10566, equation 1. BYOL: Grill et al. 2020, arXiv:2006.07733, equation 2.
     """
-    if p.ndim != 2 or p.shape != z.shape:
-        raise ValueError(f"p, z: got shapes {list(p.shape)} and {list(z.shape)}, takes [B, D] twice")
     return -F.cosine_similarity(p, z, dim=1).mean()
 
 
+@takes(student="float [B, K]", teacher="float [B, K]", center="float [K]",
+       student_temperature="> 0", teacher_temperature="> 0")
 def dino(student: list[Tensor], teacher: list[Tensor], center: Tensor, student_temperature: float = 0.1,
          teacher_temperature: float = 0.04) -> Tensor:
     """Cross-entropy between what the teacher says of one view and the student of another.

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab._inputs import takes
 from sslab.datasets.tokenizer import CLS, MASK, PAD, SEP, WORDS, in_text
 from sslab.encoders import transformer
 from sslab.encoders.transformer import mean_over_tokens
@@ -25,6 +26,7 @@ PAIRS = ("On: rows are [CLS] A [SEP] B [SEP], and the network also says whether 
          "row, as it does in half of the rows.")
 
 
+@takes(logits="float [B, T, V]", tokens="int [B, T]", mask="bool [B, T]")
 @full_precision
 def masked_tokens(logits: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
     """BERT's loss: the cross-entropy of the true tokens under the mask, all others left out.
@@ -46,6 +48,7 @@ def masked_tokens(logits: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
     return _mean_entropy(logits, tokens.long().masked_fill(~mask, LEFT_OUT))
 
 
+@takes(logits="float [B, T, V]", tokens="int [B, T]")
 @full_precision
 def next_token(logits: Tensor, tokens: Tensor, *, shift: bool = True) -> Tensor:
     """GPT's loss: the cross-entropy of each token, given those before it.
@@ -66,6 +69,7 @@ def next_token(logits: Tensor, tokens: Tensor, *, shift: bool = True) -> Tensor:
     return _mean_entropy(logits, next_targets(tokens, shift))
 
 
+@takes(tokens="int [B, T]")
 def next_targets(tokens: Tensor, shift: bool = True) -> Tensor:
     """What comes after each token [B, T] -> int64 [B, T]; -100 at the last place and where it is [PAD]."""
     following = F.pad(tokens[:, 1:], (0, 1), value=PAD) if shift else tokens

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab._inputs import takes
 from sslab.encoders import centred
 from sslab.knobs import number, switch
 from sslab.objectives import across
@@ -15,6 +16,7 @@ from sslab.objectives.masked import MaskDecoder, Masked
 from sslab.views import Augment, latent_masks
 
 
+@takes(prediction="float [..., D]", target="float [..., D]")
 @full_precision
 def latent_error(prediction: Tensor, target: Tensor) -> Tensor:
     """I-JEPA's loss: mean squared difference from targets whose tokens each have mean 0 and variance 1.
@@ -115,6 +117,7 @@ class IJEPA(Masked):
                 "targets": self.covered(images, asked)}
 
 
+@takes(tokens="float [B, T, D]", B=">= 2")
 @full_precision
 def target_spread(tokens: Tensor) -> Tensor:
     """The error of the best answer that knows the place but not the picture: the targets' variance over the batch.

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from sslab._inputs import takes
 from sslab.datasets.base import as_floats
 from sslab.encoders import centred
 from sslab.encoders.vit import Block, sine_positions
@@ -18,6 +19,7 @@ VARIANCE_EPSILON = 1e-6
 GREY = 0.5                                                           # how a hidden patch is shown
 
 
+@takes(images="number [B, C, H, W]", patch=">= 1")
 def patchify(images: Tensor, patch: int) -> Tensor:
     """Cut pictures into square patches, row by row.
 
@@ -35,6 +37,7 @@ def patchify(images: Tensor, patch: int) -> Tensor:
     return cut.permute(0, 2, 4, 3, 5, 1).reshape(batch, -1, patch * patch * channels)
 
 
+@takes(patches="number [B, T, P]", patch=">= 1")
 def unpatchify(patches: Tensor, patch: int) -> Tensor:
     """Put square pictures together again: [B, T, patch * patch * C] -> [B, C, H, W], the inverse of `patchify`.
 
@@ -49,6 +52,7 @@ def unpatchify(patches: Tensor, patch: int) -> Tensor:
     return cut.permute(0, 5, 1, 3, 2, 4).reshape(batch, channels, grid * patch, grid * patch)
 
 
+@takes(patches="float [..., P]", P=">= 2")
 def normalise_patches(patches: Tensor) -> Tensor:
     """Each patch with mean 0 and standard deviation 1: what is left is its pattern, not how bright it is. [..., P]
 
@@ -61,6 +65,7 @@ def normalise_patches(patches: Tensor) -> Tensor:
     return (patches - patches.mean(dim=-1, keepdim=True)) / spread.sqrt()
 
 
+@takes(prediction="float [B, T, P]", target="float [B, T, P]", mask="bool [B, T]")
 @full_precision
 def masked_patches(prediction: Tensor, target: Tensor, mask: Tensor, normalize: bool = True) -> Tensor:
     """MAE's loss: the mean squared error of the patches under the mask, all others left out.

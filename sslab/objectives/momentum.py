@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab._inputs import takes
 from sslab.knobs import number, switch
 from sslab.objectives import across
 from sslab.objectives.base import Loss, full_precision, raised
@@ -16,6 +17,7 @@ from sslab.objectives.joint import OUTPUT_NORM, Teacher, TwoViews
 from sslab.views import Augment
 
 
+@takes(queries="float [B, D]", keys="float [B, D]", negatives="float [K, D]", temperature="> 0")
 @full_precision
 def info_nce(queries: Tensor, keys: Tensor, negatives: Tensor | None = None, temperature: float = 0.07) -> Tensor:
     """Each query must find its own key among the negatives: cross-entropy over 1 + K cosines.
@@ -34,12 +36,6 @@ def info_nce(queries: Tensor, keys: Tensor, negatives: Tensor | None = None, tem
         He et al. 2019, arXiv:1911.05722, equation 1 and algorithm 1. Without a queue: arXiv:2104.02057, algorithm 1,
         which multiplies by 2 temperature.
     """
-    if queries.ndim != 2 or queries.shape != keys.shape:
-        raise ValueError(f"queries, keys: got shapes {list(queries.shape)} and {list(keys.shape)}, takes [B, D] twice")
-    if negatives is not None and (negatives.ndim != 2 or negatives.shape[1] != queries.shape[1]):
-        raise ValueError(f"negatives: got shape {list(negatives.shape)}, takes [K, {queries.shape[1]}]")
-    if not temperature > 0:
-        raise ValueError(f"temperature: got {temperature}, takes a number above 0")
     q, k = F.normalize(queries, dim=1), F.normalize(keys, dim=1)     # [B, D]
     chunked = worth_chunking(len(q), len(q) if negatives is None else len(negatives))          # too large to hold
     if negatives is None and chunked:

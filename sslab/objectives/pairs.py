@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab._inputs import takes
 from sslab.encoders import TextEncoder
 from sslab.knobs import choice, number, switch
 from sslab.objectives import across
@@ -19,6 +20,7 @@ LARGEST = math.log(100)                                              # of a lear
 KINDS = ("name", "tags", "template")                                 # of caption, in the order of `Pairs.captions`
 
 
+@takes(image="float [B, D]", text="float [B, D]", logit_scale="float []")
 @full_precision
 def clip(image: Tensor, text: Tensor, logit_scale: Tensor | float, *, normalised: bool = True) -> Tensor:
     """CLIP's loss: each picture must find its caption among the B of the batch, and each caption its picture.
@@ -40,6 +42,7 @@ def clip(image: Tensor, text: Tensor, logit_scale: Tensor | float, *, normalised
     return (to_text + to_image) / 2
 
 
+@takes(image="float [B, D]", text="float [B, D]", logit_scale="float []")
 @full_precision
 def both_ways(image: Tensor, text: Tensor, logit_scale: Tensor | float, *,
               normalised: bool = True) -> tuple[Tensor, Tensor, Tensor]:
@@ -58,6 +61,7 @@ def both_ways(image: Tensor, text: Tensor, logit_scale: Tensor | float, *,
     return F.cross_entropy(logits, own), F.cross_entropy(logits.T, own), hits
 
 
+@takes(image="float [B, D]", text="float [B, D]", logit_scale="float []", logit_bias="float []")
 @full_precision
 def siglip(image: Tensor, text: Tensor, logit_scale: Tensor | float, logit_bias: Tensor | float, *,
            normalised: bool = True) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab._inputs import takes
 from sslab.datasets.base import as_floats
 from sslab.encoders import projector
 from sslab.knobs import choice, number, switch
@@ -22,6 +23,7 @@ MIDDLE = 4                                                           # of the ni
 AB = 100.0                                                           # a and b are about this large at most
 
 
+@takes(images="number [B, C, S, S]")
 def four_turns(images: Tensor) -> Tensor:
     """Each picture turned by 0, 90, 180 and 270 degrees, counter-clockwise: [B, C, S, S] -> [B, 4, C, S, S].
 
@@ -181,6 +183,7 @@ class Jigsaw(Objective):
             picture[:, row:row + self.patch, column:column + self.patch] = patch
 
 
+@takes(images="number [B, C, H, W]", corners="int [B, N, 2]", patch=">= 1")
 def cut_patches(images: Tensor, corners: Tensor, patch: int) -> Tensor:
     """Square patches of each picture: [B, C, H, W] -> [B, N, C, P, P].
 
@@ -203,6 +206,7 @@ _RGB = torch.linalg.inv(_XYZ)
 _KNEE = 6 / 29                                                       # below its cube the cube root of Lab is a straight line
 
 
+@takes(images="float [B, 3, ...]")
 @full_precision
 def rgb_to_lab(images: Tensor) -> Tensor:
     """sRGB in [0, 1] -> CIELAB with white D65, [B, 3, ...] each: L from 0 to 100, a from green to red, b from blue to yellow.
@@ -217,6 +221,7 @@ def rgb_to_lab(images: Tensor) -> Tensor:
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
 
 
+@takes(lab="float [B, 3, ...]")
 @full_precision
 def lab_to_rgb(lab: Tensor) -> Tensor:
     """The inverse of `rgb_to_lab`, [B, 3, ...]; what no screen shows is cut off to [0, 1]."""
@@ -229,6 +234,7 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     return torch.where(linear <= 0.0031308, 12.92 * linear, curved).clamp(0, 1)
 
 
+@takes(images="float [B, 3, H, W]")
 def grey_of(images: Tensor) -> Tensor:
     """The grey picture of the same lightness L: sRGB [B, 3, H, W] in [0, 1], all three channels alike."""
     return _grey(rgb_to_lab(images))
@@ -238,6 +244,7 @@ def _grey(lab: Tensor) -> Tensor:
     return lab_to_rgb(torch.cat([lab[:, :1], torch.zeros_like(lab[:, 1:])], dim=1))[:, :1].expand(-1, 3, -1, -1)
 
 
+@takes(width=">= 1")
 @functools.cache
 def colour_bins(width: float = 20.0) -> Tensor:
     """The colours there are to choose from: centres (a, b) of all squares of a grid in which sRGB has a colour, [Q, 2].

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslab._inputs import takes
 from sslab._names import choose
 from sslab.datasets.base import as_floats
 from sslab.encoders.decoder import Decoder
@@ -19,6 +20,7 @@ CORRUPTIONS = ("gaussian", "masking", "salt and pepper", "none")
 PART = 512                                                           # pictures that are looked at together
 
 
+@takes(reconstruction="float [B, ...]", target="float [B, ...]")
 @full_precision
 def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Mean squared difference of two batches of pictures in [0, 1], [B, C, H, W] each; a mean over all their numbers.
@@ -30,6 +32,7 @@ def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
     return F.mse_loss(reconstruction, target)
 
 
+@takes(logits="float [B, _, ...]", target="float [B, _, ...]")
 @full_precision
 def bernoulli_error(logits: Tensor, target: Tensor) -> Tensor:
     """How surprising pictures are to somebody who says for every pixel how likely it is to be white: -log p, in nats.
@@ -50,11 +53,13 @@ def bernoulli_error(logits: Tensor, target: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, target, reduction="none").flatten(1).sum(dim=1)
 
 
+@takes(images="float [B, _, ...]")
 def bernoulli_entropy(images: Tensor) -> Tensor:
     """What a perfect copy of each picture costs in `bernoulli_error`: [B, ...] in [0, 1] -> nats [B], 0 without greys."""
     return (torch.special.entr(images) + torch.special.entr(1 - images)).flatten(1).sum(dim=1)
 
 
+@takes(images="float [...]", level=">= 0")
 def corrupt(images: Tensor, corruption: str, level: float, generator: torch.Generator) -> Tensor:
     """Spoil pictures.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from sslab._inputs import takes
 from sslab._names import choose
 from sslab.knobs import choice, number, switch
 from sslab.objectives import across
@@ -15,6 +16,7 @@ from sslab.objectives.reconstruction import PART, Bottleneck, bernoulli_error, l
 LIKELIHOODS = ("bernoulli", "gaussian")
 
 
+@takes(mean="float [B, L]", log_variance="float [B, L]")
 @full_precision
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """How far each picture's N(mean, variance) is from the prior N(0, 1), in nats: KL(q || p), 0 or more.
@@ -38,6 +40,7 @@ def _kl_terms(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
 
+@takes(reconstruction="float [B, _, ...]", target="float [B, _, ...]", deviation="> 0")
 @full_precision
 def negative_log_likelihood(reconstruction: Tensor, target: Tensor, likelihood: str = "bernoulli",
                             deviation: float = 1.0) -> Tensor:
@@ -59,6 +62,8 @@ def negative_log_likelihood(reconstruction: Tensor, target: Tensor, likelihood: 
     return 0.5 * z.square().sum(dim=1) + z.shape[1] * math.log(deviation * math.sqrt(2 * math.pi))
 
 
+@takes(reconstruction="float [B, _, ...]", target="float [B, _, ...]", mean="float [B, L]",
+       log_variance="float [B, L]", deviation="> 0")
 @full_precision
 def elbo(reconstruction: Tensor, target: Tensor, mean: Tensor, log_variance: Tensor, beta: float = 1.0,
          likelihood: str = "bernoulli", deviation: float = 1.0) -> Tensor:
@@ -81,6 +86,8 @@ def elbo(reconstruction: Tensor, target: Tensor, mean: Tensor, log_variance: Ten
     return (surprise + beta * kl_divergence(mean, log_variance)).mean()
 
 
+@takes(target="float [B, _, ...]", mean="float [B, L]", log_variance="float [B, L]",
+       noise="float [K, B, L]", deviation="> 0")
 @full_precision
 def importance_bound(decode: Callable[[Tensor], Tensor], target: Tensor, mean: Tensor, log_variance: Tensor,
                      noise: Tensor, likelihood: str = "bernoulli", deviation: float = 1.0) -> Tensor:
@@ -113,6 +120,7 @@ def importance_bound(decode: Callable[[Tensor], Tensor], target: Tensor, mean: T
     return (math.log(len(noise)) - torch.stack(log_weights).logsumexp(dim=0)).mean()
 
 
+@takes(mean="number [N, L]", threshold=">= 0", N=">= 2")
 def active_units(mean: Tensor, threshold: float = 0.01) -> int:
     """How many latents are in use: those whose posterior mean [N, L] varies over the pictures by more than `threshold`.
 

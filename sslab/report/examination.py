@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslab import evaluation
+from sslab._inputs import takes
 from sslab._names import choose
 from sslab.commands.evaluate import drawings_of, evenly, largest_share, of_features, projections
 from sslab.datasets.base import as_floats, inputs_of
@@ -422,6 +423,7 @@ class _Look:
 # ---- measures
 
 
+@takes(right=">= 0", count=">= 1", confidence="> 0, < 1")
 def share_interval(right: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
     """The interval of a share, by Wilson's score: it stays in [0, 1] and is no point at 0 or 1.
 

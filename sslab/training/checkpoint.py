@@ -1,7 +1,12 @@
-"""Checkpoints: one safetensors file, tensors and a JSON header, never pickle. Replaced as a whole or not at all."""
+"""Checkpoints: one safetensors file, tensors and a JSON header, never pickle. Replaced as a whole or not at all.
 
+A sha256 of the header and of every tensor is kept beside them: one changed bit, and the file is refused.
+"""
+
+import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +15,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-VERSION = 1
+VERSION = 2                                                          # 1 had no checksum
 
 
 def save(path: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, header: dict[str, Any]) -> None:
-    """Write weights, buffers, optimizer and header. A kill in the middle leaves the old file as it was."""
+    """Write weights, buffers, optimizer and header. A kill in the middle, or a full disk, leaves the old file as it was.
+
+    Raises:
+        OSError: the file cannot be written; it names the file.
+    """
     tensors = {f"objective.{name}": t for name, t in objective.state_dict().items()}
     for name, parameter in objective.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
@@ -22,10 +31,41 @@ def save(path: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, hea
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    save_file(tensors, part, metadata={"sslab": json.dumps({"version": VERSION, **header})})
-    with open(part, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    text = json.dumps({"version": VERSION, **header})
+    try:
+        save_file(tensors, part, metadata={"sslab": text, "sha256": _digest(tensors, text)})
+        with open(part, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except SafetensorError as error:                                 # what a full disk becomes there
+        raise OSError(f"checkpoint: {path} cannot be written ({error})") from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def check_place(path: Path) -> None:
+    """Make the folder of a checkpoint, before the hours of training that would be lost.
+
+    Raises:
+        OSError: it cannot be made, or nothing may be written into it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(f"checkpoint: {path} cannot be written ({error})") from None
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"checkpoint: {path} cannot be written: this user may write nothing into {path.parent}")
+
+
+def _digest(tensors: dict[str, Tensor], text: str) -> str:
+    """sha256 of the header and of the tensors: names, types, shapes and bytes."""
+    found = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -36,12 +76,16 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("sslab", "{}"))
+            kept = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in list(file.keys())}
-    except (SafetensorError, json.JSONDecodeError) as error:
+        header = json.loads(kept.get("sslab", "{}"))
+    except (SafetensorError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"checkpoint: {path} is damaged or no safetensors file ({error})") from None
-    if header.get("version") != VERSION:
-        raise ValueError(f"checkpoint: {path} has version {header.get('version')}, takes {VERSION}")
+    if not isinstance(header, dict) or header.get("version") != VERSION:
+        found = header.get("version") if isinstance(header, dict) else None
+        raise ValueError(f"checkpoint: {path} has version {found}, takes {VERSION}")
+    if kept.get("sha256") != _digest(tensors, kept["sslab"]):
+        raise ValueError(f"checkpoint: {path} is damaged: its contents are not what its checksum says, so it is not used")
     return tensors, header
 
 

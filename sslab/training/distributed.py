@@ -82,7 +82,10 @@ def own_device(wanted: torch.device | str | None) -> torch.device:
     Raises:
         ValueError: more processes than GPUs on this machine.
     """
-    device = torch.device(wanted or pick_device())
+    try:
+        device = torch.device(pick_device() if wanted is None else wanted)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device: got {wanted!r}, takes a name such as 'cpu' or 'cuda'") from None
     if processes() == 1:
         return device
     if device.type == "mps" and wanted is None:                      # no process can reach another one from there

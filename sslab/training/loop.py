@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sslab._inputs import check_number, check_type
 from sslab._names import choose
 from sslab.datasets.base import as_fed, inputs_of
 from sslab.datasets.pairs import Pairs
@@ -69,15 +71,29 @@ def train(objective: Objective, dataset, *, epochs: float = 10, steps: int | Non
     Raises:
         ValueError: an argument is out of its range, or `resume` finds a run with other settings.
         FileExistsError: `checkpoint` is there already and `resume` is not set.
+        OSError: there is no place for a checkpoint there, or nothing may be written; nothing is trained then.
         FloatingPointError: the loss became NaN or infinite; the message names step, term and knobs.
     Source:
         AdamW: arXiv:1711.05101. Warm-up and cosine: arXiv:1706.02677, arXiv:1608.03983.
     """
+    check_type("objective", objective, nn.Module)
+    if not hasattr(dataset, "train"):
+        raise TypeError(f"dataset: got {type(dataset).__name__}, takes a Dataset, such as sslab.load gives")
+    check_number("weight_decay", weight_decay, ">= 0")
+    check_number("warmup", warmup)
+    check_number("seed", seed, ">= 0", whole=True)
+    check_type("checkpoint", checkpoint, str | PathLike | None)
+    check_type("resume", resume, bool)
+    check_type("precision", precision, str | Precision)
+    check_type("device", device, torch.device | str | int | None)
     _positive(batch_size=batch_size, learning_rate=learning_rate, epochs=epochs, checkpoint_every=checkpoint_every)
+    check_number("batch_size", batch_size, whole=True)
+    check_number("checkpoint_every", checkpoint_every, whole=True)
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup: got {warmup}, takes a share of the steps from 0 to below 1")
     if steps is not None:
         _positive(steps=steps)
+        check_number("steps", steps, whole=True)
     if isinstance(precision, str):
         choose(precision, ("auto", "float32", "bf16"), "precision")
     if batch_size % (together := distributed.processes()):
@@ -92,6 +108,8 @@ def train(objective: Objective, dataset, *, epochs: float = 10, steps: int | Non
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.exists() and not resume:
         raise FileExistsError(f"checkpoint: {path} exists; pass resume=True to go on from it, or another path")
+    if path is not None and distributed.first():
+        checkpoints.check_place(path)
     batches = count * repeats // batch_size                          # an epoch
     total = steps or max(1, round(epochs * batches))
     run = {"objective": type(objective).__name__, "images": count, "batch_size": batch_size, "seed": seed, "steps": total,
@@ -242,5 +260,5 @@ def _order(count: int, repeats: int, seed: int, epoch: int) -> Tensor:
 
 def _positive(**values: float) -> None:
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise ValueError(f"{name}: got {value!r}, takes a number above 0")

@@ -1,5 +1,6 @@
 """How long and how fast each objective trains on each dataset, chosen on validation images."""
 
+from sslab._inputs import takes
 from sslab.modes import by_mode
 
 STEPS, BATCH = 1500, 64                                              # in class mode: at equal views, many steps beat large batches
@@ -26,6 +27,7 @@ SETTINGS = {
 ROW = {"wordnet": 32}                                                # tokens in a row of text, where it is not 128
 
 
+@takes(images=">= 1", share="> 0")
 def recipe(objective: str, dataset: str, images: int | None = None, share: float = 1.0) -> dict:
     """Keyword arguments for `train` in the mode in force.
 

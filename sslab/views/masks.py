@@ -5,12 +5,15 @@ import math
 import torch
 from torch import Tensor
 
+from sslab._inputs import takes
+
 ASPECT = (0.75, 1.5)                                                 # of a block: its height over its width
 CONTEXT = (0.85, 1.0)                                                # share of the picture in I-JEPA's context block
 ENOUGH = 1 / 3                                                       # of the patches, left to it: see latent_masks
 TRIES = 8
 
 
+@takes(n=">= 0", patches=">= 1", ratio=">= 0, <= 1")
 def random_mask(n: int, patches: int, ratio: float, generator: torch.Generator) -> Tensor:
     """Hide the same number of patches in every sample, each set of that size equally likely.
 
@@ -32,6 +35,7 @@ def random_mask(n: int, patches: int, ratio: float, generator: torch.Generator) 
     return torch.zeros_like(scores, dtype=torch.bool).scatter_(1, hidden, True)
 
 
+@takes(grid=">= 1", share=">= 0, <= 1", aspect="> 0")
 def block_shape(grid: int, share: float, aspect: float = 1.0) -> tuple[int, int]:
     """Rows and columns of the block that covers about `share` of a grid of patches.
 
@@ -48,6 +52,7 @@ def block_shape(grid: int, share: float, aspect: float = 1.0) -> tuple[int, int]
     return min(grid, max(1, round(area / columns))), columns
 
 
+@takes(n=">= 0", grid=">= 1", share=">= 0, <= 1")
 def block_mask(n: int, grid: int, share: float, generator: torch.Generator,
                aspect: tuple[float, float] = ASPECT) -> Tensor:
     """A rectangle of patches in every sample: one shape for all of them, each place in the picture equally likely.
@@ -74,6 +79,7 @@ def block_mask(n: int, grid: int, share: float, generator: torch.Generator,
     return _blocks(n, grid, *block_shape(grid, share, math.exp(low + (high - low) * float(u))), generator)
 
 
+@takes(n=">= 1", grid=">= 2", targets=">= 1", share=">= 0, <= 1")
 def latent_masks(n: int, grid: int, targets: int, share: float, generator: torch.Generator,
                  context: tuple[float, float] = CONTEXT, aspect: tuple[float, float] = ASPECT) -> tuple[Tensor, Tensor]:
     """I-JEPA's question: what is in these blocks, seen from a context that has no patch of any of them?
