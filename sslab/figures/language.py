@@ -180,7 +180,7 @@ def sampling(logits: Tensor, temperatures: Sequence[float], pieces: Sequence[str
         axis.set_xticks(range(len(first)), [])
     axes[-1].set_xticks(range(len(first)), [_visible(pieces[i]) for i in first], rotation=60, ha="right", rotation_mode="anchor", **PLAIN)
     likeliest = ", ".join(f"“{_visible(pieces[i])}”" for i in first[:5])
-    cut = describe.listed([f"top-k {top_k}"] * (top_k is not None) + [f"top-p {top_p:g}"] * (top_p is not None))
+    cut = describe.listed(f"{name} {value:g}" for name, value in (("top-k", top_k), ("top-p", top_p)) if value is not None)
     return figure.says(f"Bars: the next token's probabilities, the likeliest first ({likeliest}, ...)" + f", cut by {cut}" * bool(cut), *(
         f"Temperature {t:g}: {int((kept > 0).sum()):,} of {len(order):,} tokens can be drawn, which hold {_percent(float(p[kept > 0].sum()))}; "
         f"the likeliest has {_percent(float(p.max()))}" for t, (p, _, kept) in zip(temperatures, rows, strict=True)))
