@@ -9,8 +9,11 @@ The browser tests start a real JupyterLab and are slow; they and the site's run 
 import html
 import importlib
 import inspect
+import json
+import os
 import pkgutil
 import re
+from dataclasses import replace
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -24,7 +27,7 @@ from matplotlib.colors import to_hex, to_rgb
 
 from sslab import figures
 from sslab.figures import describe, style
-from sslab.lab import display
+from sslab.lab import Lab, display, fill, latents, predict
 
 STATIC = Path(display.__file__).parent / "static"
 HELPERS = {"tile", "sheet", "class_style", "new_figure", "ink", "luminance"}     # what draws no figure of its own
@@ -217,3 +220,246 @@ def test_words_of_a_figure_can_be_read(name):
             colour = to_rgb(text.get_color())
             if text.get_text() and style.luminance(colour) < 0.99:
                 assert 1.05 / (style.luminance(colour) + 0.05) >= 4.5, f"{text.get_text()!r} in {to_hex(colour)}"
+
+
+# ---- the live lab, in a browser
+
+
+VIEW = "document.querySelector('.sslab-lab').sslab"
+ARTIFACTS = Path(__file__).parent / "artifacts"
+TABBABLE = ":is(button, input, select, summary, [tabindex='0']):not([tabindex='-1'], :disabled)"
+# Every visible word of ours that lies over another one, in twos
+OVERLAPS = """() => { const leaves = [...document.querySelectorAll('#here :is(button, label, h4, h5, legend, figcaption > *, output, .help, .caption, .status > *, summary)')]
+    .filter((one) => one.checkVisibility() && !one.closest('.hidden, .stage') && one.getBoundingClientRect().width > 1)
+    .filter((one, _, all) => !all.some((other) => other !== one && one.contains(other)));
+  const box = (one) => { const range = document.createRange(); range.selectNodeContents(one); const a = range.getBoundingClientRect(); return a.width ? a : one.getBoundingClientRect(); };
+  const boxes = leaves.map(box), found = [];
+  for (let i = 0; i < leaves.length; i++) for (let j = 0; j < i; j++) {
+    const a = boxes[i], b = boxes[j];
+    if (Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2)
+      found.push([leaves[j].textContent.slice(0, 40), leaves[i].textContent.slice(0, 40)]);
+  }
+  return found; }"""
+FOCUS = """() => { const one = document.activeElement, style = getComputedStyle(one);
+  return { name: one.getAttribute('name') || one.id || one.getAttribute('aria-label') || one.textContent.slice(0, 30), tag: one.tagName,
+           ring: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1, ours: Boolean(one.closest('#here')) }; }"""
+
+
+@cache
+def trained(kind: str = "mae", data: str = "digits"):
+    """A lab at its end; a few steps make all that is shown."""
+    lab = Lab(kind, data, steps=3, batch_size=8)
+    lab.start()
+    lab.join()
+    return lab
+
+
+@pytest.fixture
+def front(browser, request):
+    """A page; `front.show(...)` puts widgets on it."""
+    from widget_page import Front
+
+    options = getattr(request, "param", {})
+    page = browser.new_page(viewport={"width": options.get("width", 1200), "height": 900}, reduced_motion=options.get("motion", "no-preference"))
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    front = Front(page, options.get("theme", "light"))
+    yield front
+    page.close()
+    assert problems == []
+
+
+def put(front, *things: str) -> None:
+    """Labs and toys on the page, by what they are; waits until each shows something."""
+    pictures = trained().dataset.validation.images[:3]
+    for thing in things:
+        if thing == "fill":
+            front.toy(fill(trained().objective, pictures))
+        elif thing == "latents":
+            front.toy(latents(trained("vae").objective, pictures))
+        elif thing == "options":
+            front.prediction(predict("00/option", "Which one?", ["the first", "the second", "the third"], save=False))
+        elif thing == "number":
+            front.prediction(predict("00/number", "What share?", low=0, high=1, unit="of the images", save=False))
+        else:
+            view = front.lab(trained(*thing.split()))
+            front.page.locator(f"#{view}").scroll_into_view_if_needed()
+            front.until(f"document.querySelector('#{view} .sslab-lab').sslab.known && document.querySelector('#{view} .sslab-lab').sslab.map.drawn > 0")
+    front.wait(0.3)
+
+
+def violations(page, levels=("serious", "critical")) -> list[str]:
+    """What axe-core holds against the page."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not here: pip install -e .[dev]")
+    found = axe.Axe().run(page).response["violations"]
+    return [f"{each['impact']}: {each['id']}: {node['html'][:160]}: {node['failureSummary'][:200]}"
+            for each in found if each["impact"] in levels for node in each["nodes"]]
+
+
+def keep(page, name: str) -> None:
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("front", [{"theme": "light"}, {"theme": "dark"}], indirect=True, ids=["light", "dark"])
+def test_axe_finds_nothing_serious_on_the_live_lab(front, request):
+    put(front, "mae", "fill", "latents", "options", "number")
+    keep(front.page, f"axe_{request.node.callspec.id}")
+    assert violations(front.page) == []
+
+
+@pytest.mark.browser
+def test_the_keyboard_alone_goes_through_lab_toys_and_questions(front):
+    put(front, "mae", "fill", "options", "number")
+    page, press, seen = front.page, front.page.keyboard.press, []
+    page.locator("#before").focus()
+    for _ in range(120):
+        press("Tab")
+        now = page.evaluate(FOCUS)
+        if not now["ours"]:
+            break
+        assert now["ring"], f"nothing shows that {now} has the focus"
+        seen.append(now["name"])
+    assert page.evaluate("document.activeElement.id") == "after", "Tab leaves by the end"
+    assert {"objective", "dataset", "start", "pause", "stop", "reset", "compare", "motion", "random", "next"} <= set(seen)
+    hidden = page.evaluate(f"""() => [...document.querySelectorAll('#here {TABBABLE}')].filter((one) => one.checkVisibility()
+        && !(one.type === 'radio' && !one.checked)).length""")
+    assert len(seen) >= hidden, "each is reached"
+    for _ in seen:
+        press("Shift+Tab")
+    press("Shift+Tab")
+    assert page.evaluate("document.activeElement.id") == "before", "and back by its beginning"
+
+    page.locator("[name=motion]").focus()                            # arrows change what has the focus
+    press("ArrowDown")
+    assert page.evaluate(f"{VIEW}.motion") == "steps"
+    page.locator(".stage canvas").focus()
+    press("ArrowRight")
+    assert page.locator(".tip").is_visible() and page.locator("[aria-live]").inner_text() in {str(digit) for digit in range(10)}
+    loss = page.locator("canvas[aria-label^='Loss']")
+    loss.focus()
+    press("Home")
+    assert loss.get_attribute("aria-valuetext") == f"{trained().history[0]['loss']:.3f} at step 0" and loss.get_attribute("aria-valuenow") == "0"
+    press("ArrowRight")
+    assert loss.get_attribute("aria-valuetext") == f"{trained().history[1]['loss']:.3f} at step 1"
+    press("Escape")
+    assert "at step" not in loss.get_attribute("aria-valuetext")
+    share = page.locator(".sslab-lab .knob input[type=range]").first
+    share.focus()
+    before = share.get_attribute("aria-valuetext")
+    press("ArrowRight")
+    assert share.get_attribute("aria-valuetext") != before
+    page.locator("input[type=radio]").first.focus()
+    press("Space")
+    press("ArrowDown")
+    press("Tab")
+    press("Enter")
+    front.until("[...document.querySelectorAll('[role=status]')].some((one) => one.textContent.startsWith('Recorded: the second'))", 5)
+
+
+@pytest.mark.browser
+def test_a_notice_is_dismissed_by_keyboard(front):
+    put(front, "mae")
+    page = front.page
+    page.evaluate(f"{VIEW}.notice('Something went wrong.')")
+    assert page.get_by_role("alert").inner_text().startswith("Something went wrong.")
+    page.get_by_role("button", name="Dismiss").focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".notice").is_hidden() and page.evaluate("document.activeElement.name") == "start"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("front", [{"width": 640}, {"width": 320}], indirect=True, ids=["200 %", "400 %"])
+def test_zoomed_in_nothing_overlaps_and_nothing_scrolls_sideways(front, request):
+    """1280 px at 200 % (WCAG 1.4.4) and at 400 % (1.4.10) are 640 and 320 px of a style sheet."""
+    put(front, "mae", "fill", "latents", "options", "number")
+    keep(front.page, f"zoom_{request.node.callspec.id.replace(' ', '')}")
+    assert front.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert front.page.evaluate(OVERLAPS) == []
+
+
+def turn(front, lab) -> None:
+    """A new map: the same points on the other side."""
+    watcher = lab.run.watcher
+    watcher.picture = replace(watcher.picture, points=-watcher.picture.points)
+    lab.dashboard.bridge.tell()
+    front.wait(0.6)
+
+
+@pytest.mark.browser
+def test_motion_stops_on_request(front):
+    put(front, "mae")
+    page, lab = front.page, trained()
+    state = f"(() => {{ const {{ map }} = {VIEW}; return [map.points[0], map.target[0]]; }})()"
+    at, _ = page.evaluate(state)
+    turn(front, lab)
+    now, target = page.evaluate(state)
+    assert target == pytest.approx(-at) and min(at, -at) < now < max(at, -at), "smooth: on its way"
+
+    page.locator("[name=motion]").select_option("steps")
+    turn(front, lab)
+    now, target = page.evaluate(state)
+    assert now == target == pytest.approx(at), "in steps: there at once"
+
+    page.locator("[name=motion]").select_option("held")
+    picture = page.locator(".stage canvas").screenshot()
+    turn(front, lab)
+    front.wait(0.5)
+    assert page.evaluate(state)[0] == pytest.approx(at) and page.locator(".stage canvas").screenshot() == picture, "held: nothing moves"
+    page.locator("[name=motion]").select_option("steps")
+    assert page.evaluate(state)[0] == pytest.approx(-at) and page.locator(".stage canvas").screenshot() != picture, "and goes on"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("front", [{"motion": "reduce"}], indirect=True)
+def test_who_asks_the_system_for_less_motion_gets_steps(front):
+    put(front, "mae")
+    page, lab = front.page, trained()
+    assert page.locator("[name=motion]").input_value() == "steps"
+    lab.run.state = "running"                                        # frames come twice a second, pictures every two
+    try:
+        drawn = page.evaluate(f"{VIEW}.map.drawn")
+        for _ in range(4):
+            turn(front, lab)
+        assert page.evaluate(f"{VIEW}.map.drawn") - drawn <= 2
+    finally:
+        lab.run.state = "finished"
+    front.page.emulate_media(reduced_motion="no-preference")
+    assert page.locator("[name=motion]").input_value() == "smooth"
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.parametrize("front", [{"theme": "light"}, {"theme": "dark"}], indirect=True, ids=["light", "dark"])
+def test_axe_finds_nothing_serious_on_labs_of_words_and_pairs(front, request, tmp_path):
+    put(front, "bert wordnet", "gpt passages", "clip emoji-pairs")
+    front.page.get_by_role("button", name="Show the map").first.click()
+    front.wait(1)
+    keep(front.page, f"axe_words_{request.node.callspec.id}")
+    assert violations(front.page) == []
+
+
+# ---- the site
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_axe_finds_nothing_serious_on_the_site(browser):
+    """Every page of the built site, light and dark: SSLAB_SITE is its folder."""
+    folder = os.environ.get("SSLAB_SITE")
+    if not folder:
+        pytest.skip("SSLAB_SITE is not set: make site, then SSLAB_SITE=site/_build pytest -m slow tests/test_accessibility.py -k site")
+    found = {}
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    for path in sorted(Path(folder).rglob("*.html")):
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)
+            page.goto(path.resolve().as_uri())
+            page.evaluate("(theme) => { document.documentElement.dataset.theme = document.documentElement.dataset.mode = theme; }", theme)
+            page.wait_for_timeout(300)
+            if against := violations(page):
+                found[f"{path.relative_to(folder)} {theme}"] = against
+    (ARTIFACTS / "axe_site.json").write_text(json.dumps(found, indent=1)) if ARTIFACTS.is_dir() else None
+    page.close()
+    assert not found, json.dumps(found, indent=1)[:4000]
