@@ -25,7 +25,7 @@ from figure_examples import CONTROLS, EXAMPLES, NAMES
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.colors import to_hex, to_rgb
 
-from sslab import figures
+from sslab import encoders, figures, objectives
 from sslab.figures import describe, style
 from sslab.lab import Lab, display, fill, latents, predict
 
@@ -276,7 +276,7 @@ def put(front, *things: str) -> None:
         if thing == "fill":
             front.toy(fill(trained().objective, pictures))
         elif thing == "latents":
-            front.toy(latents(trained("vae").objective, pictures))
+            front.toy(latents(objectives.create("vae", encoders.create("conv", trained().dataset, width=8)), pictures))
         elif thing == "options":
             front.prediction(predict("00/option", "Which one?", ["the first", "the second", "the third"], save=False))
         elif thing == "number":

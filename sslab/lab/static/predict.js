@@ -36,7 +36,7 @@ function render({ model, el }) {
   legend.textContent = model.get("question");
   Object.assign(button, { type: "button", textContent: "Record my guess" });
   button.classList.add("jupyter-button");
-  button.style.marginTop = "0.5em";
+  Object.assign(button.style, { display: "block", marginTop: "0.5em" });
   status.setAttribute("role", "status");
   form.className = "sslab";
   Object.assign(form.style, { padding: "0.6em 1em", fontSize: "inherit" });
