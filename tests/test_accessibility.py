@@ -261,6 +261,7 @@ def front(browser, request):
 
     options = getattr(request, "param", {})
     page = browser.new_page(viewport={"width": options.get("width", 1200), "height": 900}, reduced_motion=options.get("motion", "no-preference"))
+    page.set_default_timeout(120_000)
     problems = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     front = Front(page, options.get("theme", "light"))
@@ -355,7 +356,7 @@ def test_the_keyboard_alone_goes_through_lab_toys_and_questions(front):
     press("ArrowDown")
     press("Tab")
     press("Enter")
-    front.until("[...document.querySelectorAll('[role=status]')].some((one) => one.textContent.startsWith('Recorded: the second'))", 5)
+    front.until("[...document.querySelectorAll('[role=status]')].some((one) => one.textContent.startsWith('Recorded: the second'))", 60)
 
 
 @pytest.mark.browser
@@ -452,6 +453,7 @@ def test_axe_finds_nothing_serious_on_the_site(browser):
         pytest.skip("SSLAB_SITE is not set: make site, then SSLAB_SITE=site/_build pytest -m slow tests/test_accessibility.py -k site")
     found = {}
     page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.set_default_timeout(120_000)
     for path in sorted(Path(folder).rglob("*.html")):
         for theme in ("light", "dark"):
             page.emulate_media(color_scheme=theme)

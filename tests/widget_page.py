@@ -115,7 +115,7 @@ class Front:
             self.pump()
             self.page.wait_for_timeout(40)
 
-    def until(self, condition: str, seconds: float = 30) -> None:
+    def until(self, condition: str, seconds: float = 120) -> None:
         end = time.monotonic() + seconds
         while not self.page.evaluate(f"Boolean({condition})"):
             assert time.monotonic() < end, f"not within {seconds} s: {condition}"
