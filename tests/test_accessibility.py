@@ -323,7 +323,7 @@ def test_the_keyboard_alone_goes_through_lab_toys_and_questions(front):
         assert now["ring"], f"nothing shows that {now} has the focus"
         seen.append(now["name"])
     assert page.evaluate("document.activeElement.id") == "after", "Tab leaves by the end"
-    assert {"objective", "dataset", "start", "pause", "stop", "reset", "compare", "motion", "random", "next"} <= set(seen)
+    assert {"objective", "dataset", "start", "pause", "stop", "reset", "motion", "random", "next"} <= set(seen)
     hidden = page.evaluate(f"""() => [...document.querySelectorAll('#here {TABBABLE}')].filter((one) => one.checkVisibility()
         && !(one.type === 'radio' && !one.checked)).length""")
     assert len(seen) >= hidden, "each is reached"

@@ -463,7 +463,7 @@ class View {
     const x = plot.series.at(-1)?.x ?? [], now = plot.hover === null ? x.length - 1 : x.findLastIndex((step) => step <= plot.hover);
     const to = { ArrowLeft: now - 1, ArrowDown: now - 1, ArrowRight: now + 1, ArrowUp: now + 1, PageDown: now - 10, PageUp: now + 10,
                  Home: 0, End: x.length - 1 }[event.key];
-    if (event.key === "Escape") this.point(null);
+    if (event.key === "Escape") { this.point(null); this.speak(plot, x.at(-1) ?? 0); }
     if (to === undefined || !x.length || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     this.point(x[Math.max(0, Math.min(x.length - 1, to))]);
@@ -523,16 +523,20 @@ class View {
       const value = lastMeasured(mine.step, column, step);
       plot.value.textContent = value === null ? "" : text(value) + (step === null ? "" : ` at step ${step}`);
       plot.canvas.setAttribute("aria-label", `${plot.options.title}. ${plot.options.about} Arrow keys read it step by step.`);
-      if (step === null && document.activeElement === plot.canvas) return;           // only what was asked for is read aloud
-      plot.canvas.setAttribute("aria-valuemax", plot.end);
-      plot.canvas.setAttribute("aria-valuenow", step ?? mine.step.at(-1) ?? 0);
-      plot.canvas.setAttribute("aria-valuetext", plot.value.textContent || "not measured yet");
+      if (step !== null || document.activeElement !== plot.canvas) this.speak(plot, step ?? mine.step.at(-1) ?? 0);
     };
     write("loss", mine.loss, (value) => value.toFixed(3));
     write("probe", mine.probe, (value) => `${(100 * value).toFixed(1)} %`);
     write("std", mine.std, (value) => value.toFixed(2));
     write("rank", mine.effective_rank, (value) => `${value.toFixed(0)} of ${dimensions}`);
     this.plots.spectrum.canvas.setAttribute("aria-label", `Singular values. ${this.plots.spectrum.options.about}`);
+  }
+
+  /** What is read aloud of a curve. While it has the focus and nobody presses a key, nothing new is: that would never end. */
+  speak({ canvas, value, end }, step) {
+    canvas.setAttribute("aria-valuemax", end);
+    canvas.setAttribute("aria-valuenow", step);
+    canvas.setAttribute("aria-valuetext", value.textContent || "not measured yet");
   }
 
   listRuns(ghosts) {
