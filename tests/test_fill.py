@@ -289,7 +289,7 @@ def page_of(browser, toy):
     page = browser.new_page()
     page.set_content('<div id="here"></div>')
     static = Path(sslab.lab.__file__).parent / "static"
-    code = "\n".join((static / name).read_text("utf-8") for name in ("pictures.js", "toys.js"))
+    code = "\n".join((static / name).read_text("utf-8") for name in ("keys.js", "pictures.js", "toys.js"))
     page.add_style_tag(content="\n".join((static / name).read_text("utf-8") for name in ("base.css", "toys.css")))
     page.add_script_tag(content=code.replace("export default", "window.widget ="))
     page.evaluate(STAND_IN, {"chosen": toy.chosen, "shown": {**toy.shown, "pictures": list(map(list, toy.shown["pictures"]))}})

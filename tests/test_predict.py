@@ -111,7 +111,8 @@ def test_in_a_browser_by_keyboard_and_by_name(browser):
     """The widget's page code on a stand-in for its model: native, named controls; nothing sent before a choice."""
     page = browser.new_page()
     page.set_content('<div id="here"></div>')
-    code = (Path(predict_module.__file__).parent / "static" / "predict.js").read_text(encoding="utf-8")
+    static = Path(predict_module.__file__).parent / "static"
+    code = "\n".join((static / name).read_text(encoding="utf-8") for name in ("keys.js", "predict.js"))
     page.add_script_tag(content=code.replace("export default", "window.widget ="))
     page.evaluate("""() => {
         const values = {question: "Which negatives count?", options: ["all alike", "the hardest"], status: ""};

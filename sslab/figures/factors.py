@@ -5,6 +5,7 @@ import textwrap
 import torch
 
 from sslab.evaluation.factors import above_chance
+from sslab.figures import describe
 from sslab.figures.style import COLOURS, new_figure
 
 
@@ -40,7 +41,11 @@ def factor_heat_maps(tables: dict[str, dict[str, dict[str, float]]], chance: dic
         axis.spines[:].set_visible(False)
     bar = figure.colorbar(shown, ax=list(axes), shrink=0.8, ticks=[0, 0.5, 1])
     bar.ax.set_yticklabels(["chance", "half way", "perfect"])
-    return figure
+    said = {title: describe.table(table, lambda factor, value: f"{100 * value:.0f}") for title, table in tables.items()}
+    framed = "; ".join(f"{row}: {describe.listed(names)}" for row, names in (marked or {}).items())
+    return figure.says(f"Heat maps: the probe's accuracy in per cent, rows by factors ({describe.listed(factors)})", *describe.panels(said),
+                       "Chance: " + ", ".join(f"{name} {100 * level:.0f}" for name, level in chance.items()),
+                       f"Framed: {framed}" if framed else "")
 
 
 def _frame(column: int, row: int):
@@ -80,4 +85,19 @@ def pairs(differences: dict[str, torch.Tensor], names: tuple[str, ...], marked: 
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
     figure.colorbar(shown, ax=list(axes), shrink=0.7, label="points of accuracy on the pair")
-    return figure
+    return figure.says("Heat map: points of accuracy won or lost on each pair of classes",
+                       *describe.panels({title: _won_and_lost(difference, names) for title, difference in differences.items()}),
+                       f"Framed: {describe.listed(f'{names[i]} with {names[j]}' for i, j in marked)}" if marked else "")
+
+
+def _won_and_lost(difference: torch.Tensor, names: tuple[str, ...], most: int = 3) -> str:
+    """The pairs that lost most, those that won most, and how many did either."""
+    rows, columns = torch.tril_indices(len(names), len(names), -1)
+    points = (100 * difference[rows, columns].float()).round()       # [C (C - 1) / 2]
+    order = points.argsort(stable=True).tolist()
+
+    def said(chosen: list[int]) -> str:
+        return ", ".join(f"{names[columns[k]]} with {names[rows[k]]} {describe.number(points[k])}" for k in chosen) or "none"
+
+    return (f"{int((points < 0).sum())} pairs lost, most: {said([k for k in order[:most] if points[k] < 0])}; "
+            f"{int((points > 0).sum())} won, most: {said([k for k in order[:-most - 1:-1] if points[k] > 0])}")

@@ -3,8 +3,9 @@
 import torch
 
 from sslab.datasets.base import as_floats
+from sslab.figures import describe
 from sslab.figures.pictures import GAP, sheet
-from sslab.figures.style import COLOURS, MARKERS, ROLES, new_figure
+from sslab.figures.style import COLOURS, MARKERS, ROLES, ink, new_figure
 
 
 def ablation(results: dict[str, dict], lines: dict[str, dict[str, float]] | None = None):
@@ -26,14 +27,15 @@ def ablation(results: dict[str, dict], lines: dict[str, dict[str, float]] | None
         for name, level in (lines or {}).get(what, {}).items():
             colour = ROLES.get(name, ("0.5",))[0]
             axis.axvline(level, color=colour, linestyle=":")
-            axis.annotate(name, (level, 1.01), xycoords=("data", "axes fraction"), rotation=40, fontsize=8, color=colour)
+            axis.annotate(name, (level, 1.01), xycoords=("data", "axes fraction"), rotation=40, fontsize=8, color=ink(colour))
         axis.set_xlabel(what)
         axis.set_yticks(range(len(names)), names if axis is axes[0] else [""] * len(names))
         axis.set_ylim(-0.6, len(names) - 0.4)
         axis.grid(axis="y", alpha=0.3)
         low, high = axis.get_xlim()
         axis.set_xlim(min(0, low), high + 0.05 * (high - low))
-    return figure
+    return figure.says(f"Dots with their intervals, a row for each of {len(results)}: {describe.listed(measured)}", describe.table(results),
+                       *(describe.levels(named, what) for what, named in (lines or {}).items()))
 
 
 def switched(history: list[dict], knob: str, what: str = "std", levels: dict[str, float] | None = None):
@@ -52,13 +54,16 @@ def switched(history: list[dict], knob: str, what: str = "std", levels: dict[str
         end = start + next(n for n in range(1, len(off) + 1) if start + n not in off)
         axis.axvspan(start, end, color=COLOURS[3], alpha=0.15, linewidth=0)
         axis.annotate(f"{knob} off", ((start + end) / 2, 1), xycoords=("data", "axes fraction"), ha="center", va="top",
-                      color=COLOURS[3], fontsize=9)
+                      color=ink(COLOURS[3]), fontsize=9)
     for name, level in (levels or {}).items():
         axis.axhline(level, color="0.4", linestyle=":")
         axis.annotate(name, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4", fontsize=9)
     axis.set(xlabel="step", ylabel={"std": "std of z, times sqrt(D)", "effective_rank": "effective rank of z"}.get(what, what))
     axis.set_ylim(bottom=0)
-    return figure
+    last_off = [row for row in read if not row["knobs"][knob]]
+    return figure.says(f"Line: {what} by step, shaded where {knob} was off", describe.curve("", [row["step"] for row in read], [row[what] for row in read]),
+                       f"It was off for {describe.count(len(off), 'step')}" + (f", from step {off[0]} on" if off else ""),
+                       f"Last value while it was off: {describe.number(last_off[-1][what])}" if last_off else "", describe.levels(levels))
 
 
 def teacher_memory(momenta: tuple[float, ...], wait: int, steps: int = 500):
@@ -76,7 +81,9 @@ def teacher_memory(momenta: tuple[float, ...], wait: int, steps: int = 500):
                   ha="center")
     axis.set(xlabel="students of the last n steps", ylabel="% of the teacher", ylim=(0, 103))
     axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-    return figure
+    return figure.says("Lines: per cent of a teacher that comes from students of the last n steps, by n",
+                       f"A key waits {wait} steps; so much of the teacher is younger: " + ", ".join(
+                           f"{describe.percent(1 - float(momentum) ** wait)} at momentum {momentum:g}" for momentum in momenta))
 
 
 def choices(groups: dict[str, torch.Tensor]):
@@ -88,16 +95,19 @@ def choices(groups: dict[str, torch.Tensor]):
         groups: name -> probabilities [N, K], rows sum to 1.
     """
     figure, (axis,) = new_figure(width=6, height=3.4)
+    said = []
     for number, (name, p) in enumerate(groups.items()):
         shares = p.float().mean(dim=0)                               # [K]
         one = float(torch.special.entr(p.float()).sum(dim=1).mean().exp())
         together = float(torch.special.entr(shares).sum().exp())
         axis.loglog(range(1, len(shares) + 1), shares.sort(descending=True).values.clamp_min(1e-6),
                     color=COLOURS[number % len(COLOURS)], label=f"{name}: one picture {one:.0f}, together {together:.0f}")
+        said.append(f"{name}: one picture chooses among about {one:.0f} of {len(shares)} prototypes, all together use {together:.0f}; "
+                    f"the most chosen one gets {describe.percent(shares.max())}")
     axis.axhline(1 / p.shape[1], color="0.4", linestyle=":")
     axis.set(xlabel="prototype, most chosen first", ylabel="share of all choices")
     axis.legend(frameon=False, fontsize=9, title="prototypes in use")
-    return figure
+    return figure.says("Lines: the share of all choices that each prototype gets, the most chosen first", *said)
 
 
 def correlations(matrices: dict[str, torch.Tensor]):
@@ -107,14 +117,14 @@ def correlations(matrices: dict[str, torch.Tensor]):
         matrices: title -> [D, D].
     """
     figure, axes = new_figure(columns=len(matrices), width=3.8, height=3.9)
+    said = {}
     for axis, (title, c) in zip(axes, matrices.items(), strict=True):
         shown = axis.imshow(c.float().numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
         rest = c[~torch.eye(len(c), dtype=torch.bool)]
-        axis.set(title=title, xticks=[], yticks=[], ylabel="feature of view 1",
-                 xlabel=f"feature of view 2\nmean |c|: diagonal {float(c.diagonal().abs().mean()):.2f}, "
-                        f"rest {float(rest.abs().mean()):.2f}")
+        said[title] = f"mean |c|: diagonal {float(c.diagonal().abs().mean()):.2f}, rest {float(rest.abs().mean()):.2f}"
+        axis.set(title=title, xticks=[], yticks=[], ylabel="feature of view 1", xlabel=f"feature of view 2\n{said[title]}")
     figure.colorbar(shown, ax=list(axes), label="correlation", shrink=0.8)
-    return figure
+    return figure.says("Matrices of the correlations of two views' features", *describe.panels(said))
 
 
 def codes(tables: dict[str, torch.Tensor]):
@@ -131,7 +141,10 @@ def codes(tables: dict[str, torch.Tensor]):
         below.bar(range(table.shape[1]), table.float().sum(dim=0).numpy(), color=COLOURS[0])
         below.axhline(len(table) / table.shape[1], color="0.4", linestyle=":")
         below.set(xlabel="prototype", xticks=[], ylim=(0, len(table)), ylabel="pictures it gets" if column == 0 else "")
-    return figure
+    said = {title: f"{describe.count(len(table), 'picture')}, {table.shape[1]} prototypes; the largest share of a choice is "
+                   f"{describe.percent(table.amax(dim=1).mean())} on average; a prototype gets {describe.number(table.sum(dim=0).min())} to "
+                   f"{describe.number(table.sum(dim=0).max())} pictures" for title, table in tables.items()}
+    return figure.says("What each picture chooses among the prototypes, and bars of what each prototype gets", *describe.panels(said))
 
 
 def crops(images: torch.Tensor, views: tuple[torch.Tensor, ...]):
@@ -148,7 +161,9 @@ def crops(images: torch.Tensor, views: tuple[torch.Tensor, ...]):
     names = ["image"] + ["large" if view.shape[-1] == side else "small" for view in views]
     sheet(axis, grid, len(columns), ticks=dict(enumerate(names)))
     axis.axvline(side + 2 * GAP - 0.5, color="0.3", linewidth=1)
-    return figure
+    made = [f"{name} {view.shape[-1]} by {view.shape[-1]}" for name, view in zip(names[1:], views, strict=True)]
+    return figure.says(f"{describe.count(len(images), 'picture')} of {side} by {side}, and views of each: {describe.listed(made)}",
+                       describe.brightness({"the pictures": columns[0], "all views": torch.cat([view.flatten() for view in views])}))
 
 
 def clusters(images: torch.Tensor, scores: torch.Tensor, prototypes: int = 8, per_row: int = 12):
@@ -171,7 +186,10 @@ def clusters(images: torch.Tensor, scores: torch.Tensor, prototypes: int = 8, pe
         rows.append(torch.cat([images[own], images.new_ones(per_row - len(own), *images.shape[1:])]))
     figure, (axis,) = new_figure(width=0.5 * per_row + 1.2, height=0.5 * len(rows))
     sheet(axis, torch.cat(rows), per_row, [f"chosen by {int(counts[k])}" for k in order])
-    return figure
+    drawn = {f"prototype {int(k)}": f"chosen by {int(counts[k])}, the nearest at cosine {describe.number(scores[chosen == k, k].max())}" for k in order}
+    return figure.says(f"A row of pictures for {len(rows)} of {scores.shape[1]} prototypes, the nearest ones first",
+                       f"{int((counts > 0).sum())} prototypes are chosen by any of {len(images)} pictures",
+                       "; ".join(f"{name} is {said}" for name, said in drawn.items()))
 
 
 def leaderboard(boards: dict[str, dict[str, tuple]], controls: dict[str, dict[str, float]]):
@@ -197,7 +215,8 @@ def leaderboard(boards: dict[str, dict[str, tuple]], controls: dict[str, dict[st
         axis.set_yticks(range(len(names)), names if axis is axes[0] else [""] * len(names))
         axis.grid(axis="y", alpha=0.3)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(controls[dataset]), frameon=False)
-    return figure
+    return figure.says("Dots with their intervals: accuracy on test images of each method", *describe.panels(
+        {dataset: f"{describe.dots(rows)}. {describe.levels(controls[dataset])}" for dataset, rows in boards.items()}))
 
 
 def removals(results: dict[str, dict[str, float]], formats: dict[str, str] | None = None, plain: tuple[str, ...] = ()):
@@ -234,7 +253,9 @@ def removals(results: dict[str, dict[str, float]], formats: dict[str, str] | Non
     bar = figure.colorbar(shown, label="of the whole method's", shrink=0.4, ticks=[-2, -1, 0, 1, 2])
     bar.ax.set_ylim(-2, 2)
     bar.ax.set_yticklabels(["a quarter or less", "half", "as much", "twice", "four times or more"])
-    return figure
+    shapes = formats or {}
+    return figure.says("Table: each method whole, then without one of its parts",
+                       describe.table(results, lambda column, value: format(value, shapes.get(column, ".2f")).replace("-", "\N{MINUS SIGN}")))
 
 
 def gauges(runs: dict[str, tuple[list[dict], dict[str, float]]], dimensions: int):
@@ -264,4 +285,8 @@ def gauges(runs: dict[str, tuple[list[dict], dict[str, float]]], dimensions: int
                 axis.set_title(title)
     for axis in axes[-3:]:
         axis.set_xlabel("step")
-    return figure
+    said = {name: "; ".join(describe.curve(what, [row["step"] for row in rows if row[key] is not None], [row[key] for row in rows if row[key] is not None])
+                            for what, key in (("loss", "loss"), ("std", "std"), ("effective rank", "effective_rank")))
+            + (f". {describe.levels(levels)}" if levels else "") for name, (rows, levels) in runs.items()}
+    return figure.says(f"A row for each run, by step: its loss, the std and the effective rank of z, which has {dimensions} dimensions",
+                       *(f"{name}: {each}" for name, each in said.items()))

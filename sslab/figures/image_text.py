@@ -6,8 +6,9 @@ import torch
 
 from sslab._names import choose
 from sslab.datasets.base import as_floats
+from sslab.figures import describe
 from sslab.figures.pictures import GAP, sheet, tile
-from sslab.figures.style import COLOURS, MARKERS, ROLES, new_figure
+from sslab.figures.style import COLOURS, MARKERS, ROLES, ink, new_figure
 
 SCORE = 10                                                           # pixels below a picture, for its score
 
@@ -28,7 +29,10 @@ def drawings(dataset, things):
     labels = [f"{name} (held out)" if name == dataset.held_out else name for name in dataset.drawers]
     axis.set_xticks([width * (column + 0.5) for column in range(count)], labels, rotation=25, ha="left", rotation_mode="anchor")
     axis.xaxis.tick_top()
-    return figure
+    drawn = as_floats(dataset.pairs.images[rows]).float()            # [things, drawers, C, S, S]
+    spread = {name: float(each.var(dim=0, correction=0).mean()) for name, each in zip(things, drawn, strict=True)}
+    return figure.says(f"Drawings of {describe.listed(things)}, a row each, by {describe.listed(labels)}, a column each",
+                       describe.extremes(spread, "Variance between the drawings of one thing"))
 
 
 def pair_matrix(images: torch.Tensor, texts: torch.Tensor, names, pictures: torch.Tensor | None = None):
@@ -64,7 +68,10 @@ def pair_matrix(images: torch.Tensor, texts: torch.Tensor, names, pictures: torc
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
     figure.colorbar(shown, label="cosine", shrink=0.7)
-    return figure
+    others = (cosine.sum() - cosine.trace()) / max(1, b * (b - 1))
+    return figure.says(f"Matrix of the cosines of {b} images (rows) and {b} texts (columns: {describe.listed(names)}), the pairs framed",
+                       f"The pair is the best of its row in {rows} of {b}, of its column in {columns} of {b}",
+                       f"Mean cosine of pairs {describe.number(cosine.diagonal().mean())}, of others {describe.number(others)}")
 
 
 def ranked(found: dict[str, tuple[torch.Tensor, torch.Tensor]]):
@@ -93,7 +100,8 @@ def ranked(found: dict[str, tuple[torch.Tensor, torch.Tensor]]):
     axis.set_xticks([])
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
-    return figure
+    return figure.says(f"A row of {count} pictures for each phrase, the best first, with scores",
+                       *(f"{phrase}: {describe.number(scores[0])} to {describe.number(scores[-1])}" for phrase, (_, scores) in found.items()))
 
 
 def modality_gap(images: torch.Tensor, texts: torch.Tensor, lines: int = 60):
@@ -133,7 +141,10 @@ def modality_gap(images: torch.Tensor, texts: torch.Tensor, lines: int = 60):
              title=f"seen along the dividing plane; {100 * float(share):.0f} % of the variance is in sight")
     axis.set_aspect("equal", adjustable="datalim")
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2)
-    return figure
+    return figure.says(f"Map of {len(images)} images and {len(texts)} texts in one space, pairs joined by lines",
+                       f"Distance of their means {describe.number(gap.distance)}; a plane tells {describe.percent(gap.separability)} apart",
+                       f"Cosine of pairs {describe.number(gap.matched)}, of others {describe.number(gap.unmatched)}",
+                       f"{describe.percent(share)} of the variance is in sight")
 
 
 def who_wins(results: dict[int, dict[str, tuple]], lines: dict[str, float] | None = None, ylabel: str = "recall@10"):
@@ -169,9 +180,11 @@ def who_wins(results: dict[int, dict[str, tuple]], lines: dict[str, float] | Non
     for name, level in sorted((lines or {}).items(), key=lambda line: line[1]):      # a name does not cover the one below it
         place = max(level, place + step)
         axis.annotate(name, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9,
-                      color=ROLES.get(name, ("0.5",))[0])
+                      color=ink(ROLES.get(name, ("0.5",))[0]))
     axis.legend(frameon=False)
-    return figure
+    said = {method: {size: row[method] for size, row in sorted(results.items()) if method in row} for method in methods}
+    return figure.says(f"Dots with their intervals: {ylabel} by batch size, at equal budget",
+                       *(describe.points(method, points) for method, points in said.items()), describe.levels(lines))
 
 
 def _unit(z: torch.Tensor) -> torch.Tensor:

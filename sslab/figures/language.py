@@ -9,7 +9,8 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from sslab.datasets.tokenizer import MASK, PAD, SPECIALS, in_text
-from sslab.figures.style import COLOURS, ROLES, new_figure
+from sslab.figures import describe
+from sslab.figures.style import COLOURS, ROLES, ink, new_figure
 
 TYPE, SMALL = 9, 7.5                                                 # of words that stand in rows, in points
 INCH = 0.602 * TYPE / 72                                             # how wide a letter of the monospaced font is
@@ -55,7 +56,10 @@ def word_bars(predictions: dict[str, Sequence[tuple[str, float]]], text: str = "
         axis.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
     if text:
         figure.suptitle(text, **PLAIN)
-    return figure
+    said = {title: ", ".join(f"{_visible(word)} {_percent(p)}" for word, p in pairs) for title, pairs in predictions.items()}
+    lacks = [title for title, pairs in predictions.items() if truth is not None and _visible(truth) not in [_visible(word) for word, _ in pairs]]
+    return figure.says("Bars: the likeliest words for a blank" + f" in “{text}”" * bool(text), *(f"{title}: {each}" for title, each in said.items()),
+                       "" if truth is None else f"It was “{truth}”" + (f", which is not among them in {describe.listed(lacks)}" if lacks else ""))
 
 
 def next_words(tokens: Tensor, probabilities: Tensor, pieces: Sequence[str], under: Sequence[int] | None = None,
@@ -122,7 +126,9 @@ def next_words(tokens: Tensor, probabilities: Tensor, pieces: Sequence[str], und
         said += f" (without {len(cost) - len(possible)} held impossible)"
     axis.set_title(textwrap.fill(f"{said}; without a clue {limit:.1f}, among {size:,}", columns + 10), fontsize=TYPE)
     _surprise_bar(figure, axis, shades, limit, bits)
-    return figure
+    hardest = [place for place in cost.argsort(descending=True, stable=True).tolist()[:3]]
+    return figure.says("A text, each word as dark as it was a surprise: " + _joined(words, begins), said,
+                       "The greatest surprises: " + ", ".join(f"“{words[place + 1]}” {_amount(float(given[place]), bits)}" for place in hardest))
 
 
 def sampling(logits: Tensor, temperatures: Sequence[float], pieces: Sequence[str], top_k: int | None = None,
@@ -163,7 +169,7 @@ def sampling(logits: Tensor, temperatures: Sequence[float], pieces: Sequence[str
             else:
                 axis.axvline(count - 0.5, color=colour, linestyle="--" if number else "-", linewidth=1.5)
             axis.annotate(f" {name}", (len(first) - 0.5 if count is None else count - 0.5, 0.92 - 0.17 * number),
-                          xycoords=("data", "axes fraction"), va="top", fontsize=9, color=colour,
+                          xycoords=("data", "axes fraction"), va="top", fontsize=9, color=ink(colour),
                           ha="right" if count is None or count > 0.8 * len(first) else "left")
         rest = len(order) - len(first)
         held, beyond = float(p[kept > 0].sum()), float(p[order[len(first):]].sum())
@@ -173,7 +179,11 @@ def sampling(logits: Tensor, temperatures: Sequence[float], pieces: Sequence[str
         axis.set(xlim=(-0.6, len(first) - 0.4), ylim=(0, 1.08 * top), ylabel="probability")
         axis.set_xticks(range(len(first)), [])
     axes[-1].set_xticks(range(len(first)), [_visible(pieces[i]) for i in first], rotation=60, ha="right", rotation_mode="anchor", **PLAIN)
-    return figure
+    likeliest = ", ".join(f"“{_visible(pieces[i])}”" for i in first[:5])
+    cut = describe.listed(f"{name} {value:g}" for name, value in (("top-k", top_k), ("top-p", top_p)) if value is not None)
+    return figure.says(f"Bars: the next token's probabilities, the likeliest first ({likeliest}, ...)" + f", cut by {cut}" * bool(cut), *(
+        f"Temperature {t:g}: {int((kept > 0).sum()):,} of {len(order):,} tokens can be drawn, which hold {_percent(float(p[kept > 0].sum()))}; "
+        f"the likeliest has {_percent(float(p.max()))}" for t, (p, _, kept) in zip(temperatures, rows, strict=True)))
 
 
 def progress(curves: dict[str, tuple[Sequence[float], Sequence[float]]], lines: dict[str, float] | None = None,
@@ -194,18 +204,18 @@ def progress(curves: dict[str, tuple[Sequence[float], Sequence[float]]], lines: 
             raise ValueError(f"curves: got {len(x)} x and {len(y)} y for {name!r}, takes as many of both, from 1")
     if not curves:
         raise ValueError("curves: got none, takes at least one")
-    lines, rings = lines or {}, False
+    lines, passed = lines or {}, []
     figure, (axis,) = new_figure(width=7, height=3.6)
     for number, (name, (x, y)) in enumerate(curves.items()):
         colour = COLOURS[number % len(COLOURS)]
         axis.plot(x, y, color=colour, linewidth=1.8, marker="o" if len(x) < 40 else None, markersize=3,
                   linestyle="-" if number < len(COLOURS) else "--", label=f"{name}: {float(y[-1]):.2f} at the end")
-        for level in lines.values():
+        for line, level in lines.items():
             short = [place for place, value in enumerate(y) if not (value > level if rising else value < level)]
             since = short[-1] + 1 if short else 0
             if 0 < since < len(y):
                 axis.plot(x[since], y[since], "o", markersize=9, fillstyle="none", color=colour, markeredgewidth=1.5)
-                rings = True
+                passed.append(f"{name} stays {'above' if rising else 'below'} {line} from {describe.number(x[since])} on")
     for name, level in lines.items():
         axis.axhline(level, color=ROLES.get(name, ("0.4",))[0], linestyle=":")
     if logarithmic:
@@ -217,11 +227,12 @@ def progress(curves: dict[str, tuple[Sequence[float], Sequence[float]]], lines: 
     for name, level in sorted(lines.items(), key=lambda line: line[1]):              # a name does not cover the one below it
         place = max(level, place + 0.06 * (high - low))
         axis.annotate(f"{name}: {level:.2f}", (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9,
-                      color=ROLES.get(name, ("0.4",))[0], annotation_clip=False)
-    if rings:
+                      color=ink(ROLES.get(name, ("0.4",))[0]), annotation_clip=False)
+    if passed:
         axis.plot([], [], "o", markersize=9, fillstyle="none", color="0.4", markeredgewidth=1.5, label=f"{'above' if rising else 'below'} a line from here on")
     axis.legend(loc="upper left" if rising else "upper right", facecolor="white", edgecolor="none", framealpha=0.9)
-    return figure
+    return figure.says(f"Lines: {ylabel} by {xlabel}", *(describe.curve(name, list(x), list(y)) for name, (x, y) in curves.items()), describe.levels(lines),
+                       *passed)
 
 
 def masks(pieces: Sequence[str], tokens: Tensor, seen: dict[str, Tensor], chosen: dict[str, Tensor]):
@@ -268,14 +279,18 @@ def masks(pieces: Sequence[str], tokens: Tensor, seen: dict[str, Tensor], chosen
             for t in columns:
                 now, was = int(row[t]), int(tokens[t])
                 kind = 0 if now == MASK else 1 if now != was else 2
-                cells.append((names[now], CHANGES[kind][1] if chosen[title][epoch, t] else None, "0.6"))
+                cells.append((names[now], CHANGES[kind][1] if chosen[title][epoch, t] else None, "0.45"))
             _row(axis, y + 0.1, starts, wide, cells, f"epoch {epoch + 1}")
         y += 1.7
     axis.set(xlim=(0, max(starts[-1], 60)), ylim=(y - 0.2, -0.3))
     axis.set_axis_off()
     figure.legend([Rectangle((0, 0), 1, 1, color=colour, alpha=0.4) for _, colour in CHANGES], [name for name, _ in CHANGES],
                   loc="outside lower center", ncols=3, frameon=False, title="asked for, and seen as")
-    return figure
+    said = {title: f"{int((chosen[title].any(dim=0) & in_text(tokens)).sum())} of {int(in_text(tokens).sum())} tokens are asked for in "
+                   f"{describe.count(len(rows), 'epoch')}; in the first: " + describe.listed(_visible(pieces[int(tokens[t])]) for t in columns
+                                                                                 if bool(chosen[title][0, t])) for title, rows in seen.items()}
+    return figure.says("One text through some epochs, the words that are asked for in boxes: " + " ".join(names[int(tokens[t])] for t in columns),
+                       *(f"{title}: {each}" for title, each in said.items()))
 
 
 def attention_words(weights: dict[str, Tensor] | Tensor, words: dict[str, Sequence[str]] | Sequence[str]):
@@ -298,7 +313,7 @@ def attention_words(weights: dict[str, Tensor] | Tensor, words: dict[str, Sequen
             raise ValueError(f"weights, words: got {list(table.shape)} and {len(names)} words for {title!r}, takes [T, T] and T")
         _check_rows(table, "weights")
     side = max(len(table) for table in panels.values())
-    highest = max(float(table.max()) for table in panels.values())
+    highest, said = max(float(table.max()) for table in panels.values()), {}
     figure, axes = new_figure(columns=len(panels), width=0.36 * side + 1.5, height=0.36 * side + 1.4)
     for axis, (title, table) in zip(axes, panels.items(), strict=True):
         names = [_visible(name) for name in (words[title] if isinstance(words, dict) else words)]
@@ -316,10 +331,13 @@ def attention_words(weights: dict[str, Tensor] | Tensor, words: dict[str, Sequen
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
         later = float(table.triu(1).sum() / table.sum())
+        strongest = table.flatten().argsort(descending=True, stable=True)[:3].tolist()
+        said[title] = f"{_percent(later)} goes to later words; the strongest: " + ", ".join(
+            f"{names[k // len(table)]} to {names[k % len(table)]} {_percent(float(table.flatten()[k]))}" for k in strongest)
         axis.set_xlabel(f"{_percent(later)} goes to later words")
         axis.set_title(title, **PLAIN)
     figure.colorbar(shown, ax=list(axes), label="share of what a word takes in", shrink=0.7, format=lambda value, _: f"{100 * value:.3g} %")
-    return figure
+    return figure.says("Matrix of where each word, a row, looks", *(describe.panels(said)))
 
 
 # ---- words in rows
@@ -351,11 +369,16 @@ def _set_type(words: list[str], begins: list[bool], lists: dict[int, list[str]],
 def _row(axis, y: float, starts: list[int], wide: list[int], cells: list[tuple[str, str | None, str]], name: str) -> None:
     """A row of words, those with a colour in a box of it, and the row's name in front."""
     axis.text(0, y + 0.5, name, va="center", fontsize=SMALL, color="0.4")
-    for start, width, (word, colour, ink) in zip(starts, wide, cells, strict=False):
+    for start, width, (word, colour, plain) in zip(starts, wide, cells, strict=False):
         if colour:
             axis.add_patch(Rectangle((start - 0.2, y + 0.04), width + 0.4, 0.92, facecolor=colour, alpha=0.4, edgecolor="none"))
         axis.text(start + width / 2, y + 0.5, word, ha="center", va="center", family="monospace", fontsize=TYPE,
-                  color="black" if colour else ink, **PLAIN)
+                  color="black" if colour else plain, **PLAIN)
+
+
+def _joined(words: list[str], begins: list[bool]) -> str:
+    """The words as they are read."""
+    return "".join(" " * (begin and place > 0) + word for place, (word, begin) in enumerate(zip(words, begins, strict=True)))
 
 
 def _visible(piece: str) -> str:

@@ -5,6 +5,7 @@ from torch import nn
 
 from sslab.datasets.base import as_floats
 from sslab.encoders import centred
+from sslab.figures import describe
 from sslab.figures.pictures import GAP, sheet, tile
 from sslab.figures.style import COLOURS, new_figure
 from sslab.views import random_mask
@@ -22,7 +23,9 @@ def filled_in(objective, images: torch.Tensor, seed: int = 0, masks: torch.Tenso
         masks = objective.draw_mask(len(images), torch.Generator().manual_seed(seed))
     columns = [("picture", as_floats(images)), ("visible", objective.covered(images, masks)),
                ("filled in", objective.fill(images, masks))]
-    return _axes(columns)[0]
+    return _axes(columns)[0].says(
+        f"{describe.count(len(images), 'picture')}, a row each: the picture, what is visible of it, and as it is filled in",
+        _error(objective, images, masks, columns[-1][1]))
 
 
 @torch.no_grad()
@@ -33,11 +36,20 @@ def masks_and_fillings(objective, images: torch.Tensor, ratios: tuple[float, ...
         objective: an MAE; its knobs are not changed.
         images: [N, C, H, W]. ratios: shares of hidden patches, single patches anywhere.
     """
-    columns = [("picture", as_floats(images))]
+    columns, said = [("picture", as_floats(images))], []
     for ratio in ratios:
         mask = random_mask(len(images), objective.grid**2, ratio, torch.Generator().manual_seed(seed))
         columns += [(f"{ratio:.0%} hidden", objective.covered(images, mask)), ("filled in", objective.fill(images, mask))]
-    return _axes(columns)[0]
+        said.append(_error(objective, images, mask, columns[-1][1]))
+    return _axes(columns)[0].says(f"{describe.count(len(images), 'picture')}, a row each, with more and more hidden: visible and filled in", *said)
+
+
+def _error(objective, images: torch.Tensor, mask: torch.Tensor, filled: torch.Tensor) -> str:
+    """How much is hidden, and how far off the filling is there."""
+    grid, side = objective.grid, images.shape[-1] // objective.grid
+    hidden = mask.cpu().view(-1, 1, grid, grid).repeat_interleave(side, dim=2).repeat_interleave(side, dim=3)
+    error = (filled.cpu() - as_floats(images).cpu()).square()[hidden.expand_as(filled)].mean()
+    return f"{describe.percent(mask.float().mean())} of the patches hidden: mean squared error there {describe.number(error)}"
 
 
 @torch.no_grad()
@@ -62,7 +74,11 @@ def context_and_targets(objective, images: torch.Tensor, seed: int = 0):
             axis.add_patch(Rectangle((2 * side + GAP + left * patch - 0.5, row * side + GAP + top * patch - 0.5),
                                      width * patch, height * patch, fill=False, linewidth=2,
                                      edgecolor=COLOURS[number % len(COLOURS)]))
-    return figure
+    asked = [sum(len(set(block.tolist())) for block in of_picture) / len(of_picture) for of_picture in blocks.cpu()]
+    return figure.says(f"{describe.count(len(images), 'picture')}, a row each: the picture, its context, and {blocks.shape[1]} outlined blocks to predict",
+                       f"{describe.percent(1 - hidden.float().mean())} of {grid * grid} patches are context; a block has {describe.number(sum(asked) / len(asked))}",
+                       describe.extremes({f"picture {row + 1}": 1 - float(each.float().mean()) for row, each in enumerate(hidden)},
+                                         "Context by picture", describe.percent))
 
 
 @torch.no_grad()
@@ -81,6 +97,7 @@ def attention_maps(encoder: nn.Module, images: torch.Tensor, block: int = -1, pl
     grid, patch = images.shape[-1] // net.patch, net.patch
     place = grid // 2 * grid + grid // 2 if place is None else place
     maps = weights[:, :, place].unflatten(2, (grid, grid))                           # [N, heads, grid, grid]
+    wide = torch.special.entr(maps).sum(dim=(2, 3)).exp().mean(dim=0).tolist()       # patches that a head looks at, [heads]
     maps = maps / maps.amax(dim=(2, 3), keepdim=True)
     maps = maps.repeat_interleave(patch, dim=2).repeat_interleave(patch, dim=3)      # [N, heads, H, W]
     figure, axis = _axes([("picture", as_floats(images)),
@@ -89,7 +106,8 @@ def attention_maps(encoder: nn.Module, images: torch.Tensor, block: int = -1, pl
     for row in range(len(images)):
         axis.add_patch(Rectangle((GAP + place % grid * patch - 0.5, row * side + GAP + place // grid * patch - 0.5),
                                  patch, patch, fill=False, edgecolor=COLOURS[3], linewidth=2))
-    return figure
+    return figure.says(f"{describe.count(len(images), 'picture')}, a row each, and where patch {place} of {grid * grid}, framed, looks, head by head",
+                       "So many patches a head looks at: " + ", ".join(f"head {head + 1} about {many:.0f}" for head, many in enumerate(wide)))
 
 
 @torch.no_grad()
@@ -102,14 +120,19 @@ def patch_filters(encoders: dict[str, nn.Module], columns: int = 16):
         encoders: title -> a "vit".
     """
     figure, axes = new_figure(columns=len(encoders), width=0.26 * columns, height=0.26 * columns * 0.6)
+    said = {}
     for axis, (title, encoder) in zip(axes, encoders.items(), strict=True):
         weight = encoder.net.embed.weight.detach().cpu()             # [D, C, patch, patch]
-        weight = weight[weight.flatten(1).norm(dim=1).argsort(descending=True)]
+        size = weight.flatten(1).norm(dim=1).sort(descending=True)   # [D]
+        weight = weight[size.indices]
+        half = int((size.values.square().cumsum(0) < 0.5 * size.values.square().sum()).sum()) + 1
+        said[title] = (f"{len(weight)} filters of {weight.shape[-1]} by {weight.shape[-1]}, their norms from {describe.number(size.values[0])} "
+                       f"down to {describe.number(size.values[-1])}; the first {half} have half of the squared weight")
         weight = 0.5 + 0.5 * weight / weight.abs().amax(dim=(1, 2, 3), keepdim=True)
         axis.imshow(tile(weight, columns, gap=1).numpy())
         axis.set(title=title, xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
-    return figure
+    return figure.says("What each feature of a patch looks for, the strongest first", *describe.panels(said))
 
 
 def _axes(columns: list[tuple[str, torch.Tensor]]):

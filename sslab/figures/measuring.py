@@ -2,6 +2,7 @@
 
 import torch
 
+from sslab.figures import describe
 from sslab.figures.style import COLOURS, class_style, new_figure
 
 
@@ -38,7 +39,11 @@ def maps(points: dict[str, torch.Tensor], labels: torch.Tensor | None = None, cl
         axis.set_visible(False)
     if labels is not None:
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, markerscale=2)
-    return figure
+    reach = {title: describe.number(cloud.float().std(dim=0).norm()) for title, cloud in points.items()}
+    said = {title: f"{describe.count(len(cloud), 'point')}, spread {reach[title]}" if labels is None else describe.apart(cloud, labels, class_names)
+            for title, cloud in points.items()}
+    return figure.says(f"{describe.count(len(points), 'map')} of points" + (", coloured by class" if labels is not None else ""),
+                       *(f"{title}: {each}" for title, each in said.items()))
 
 
 def worth(rows: dict[str, tuple[float, tuple[float, float] | None]], xlabel: str):
@@ -62,4 +67,5 @@ def worth(rows: dict[str, tuple[float, tuple[float, float] | None]], xlabel: str
     axis.set_yticks(range(len(rows)), list(rows)[::-1])
     axis.set_xlabel(xlabel)
     axis.grid(axis="y", alpha=0.3)
-    return figure
+    scaled = {name: (100 * value, bounds and (100 * bounds[0], 100 * bounds[1])) for name, (value, bounds) in rows.items()}
+    return figure.says(f"Dots with their intervals: {xlabel}, a row each", describe.dots(scaled))

@@ -3,6 +3,7 @@
 import torch
 
 from sslab.datasets.base import as_floats
+from sslab.figures import describe
 from sslab.figures.style import new_figure
 
 GAP = 2                                                              # pixels around a picture in a grid
@@ -43,7 +44,8 @@ def samples(dataset, per_class: int = 8):
             for label in range(dataset.num_classes)]
     figure, (axis,) = new_figure(width=0.5 * per_class + 1.2, height=0.5 * len(rows))
     sheet(axis, torch.cat(rows), per_class, dataset.class_names)
-    return figure
+    return figure.says(f"A row of {per_class} training pictures for each of {len(rows)} classes: {describe.listed(dataset.class_names)}",
+                       describe.brightness(dict(zip(dataset.class_names, map(as_floats, rows), strict=False))))
 
 
 def views(images: torch.Tensor, augment, copies: int = 8, seed: int = 0):
@@ -54,7 +56,10 @@ def views(images: torch.Tensor, augment, copies: int = 8, seed: int = 0):
     figure, (axis,) = new_figure(width=0.62 * (copies + 1), height=0.62 * len(images) + 0.3)
     side = sheet(axis, both, copies + 1, ticks={0: "image", (copies + 1) / 2: "views"})
     axis.axvline(side - 0.5, color="0.3", linewidth=1)
-    return figure
+    whole = as_floats(images).float()
+    moved = {f"picture {row + 1}": float((made[row] - whole[row]).square().mean()) for row in range(len(images))}
+    return figure.says(f"{describe.count(len(images), 'picture')}, a row each, with {copies} random views of it to the right",
+                       describe.extremes(moved, "Mean squared difference of the views from their picture"))
 
 
 def neighbours(images: torch.Tensor, spaces: dict[str, torch.Tensor], queries: int = 8, nearest: int = 6):
@@ -64,12 +69,13 @@ def neighbours(images: torch.Tensor, spaces: dict[str, torch.Tensor], queries: i
         images: [N, C, H, W]. spaces: name -> features [N, D] of the same pictures.
         queries, nearest: rows, and pictures a row and space.
     """
-    found = []
-    for x in spaces.values():
+    found, cosines = [], {}
+    for name, x in spaces.items():
         x = torch.nn.functional.normalize(x.float() - x.float().mean(dim=0), dim=1)  # [N, D]
         similar = x[:queries] @ x.T                                  # [Q, N]
         similar[:, :queries].fill_diagonal_(-2)                      # nobody is his own neighbour
-        found.append(similar.topk(nearest, dim=1).indices)           # [Q, nearest]
+        cosines[name], chosen = similar.topk(nearest, dim=1)         # [Q, nearest]
+        found.append(chosen)
     rows = torch.cat([torch.arange(queries)[:, None], *found], dim=1)
     columns = rows.shape[1]
     figure, (axis,) = new_figure(width=0.5 * columns + 0.6, height=0.5 * queries + 0.4)
@@ -78,4 +84,9 @@ def neighbours(images: torch.Tensor, spaces: dict[str, torch.Tensor], queries: i
     for index in range(len(spaces)):
         axis.axvline(side * (1 + nearest * index) - 0.5, color="0.3", linewidth=1)
     axis.xaxis.tick_top()
-    return figure
+    same = {name: {other: int((a[:, :, None] == b[:, None, :]).sum()) for other, b in zip(spaces, found, strict=True) if other != name}
+            for name, a in zip(spaces, found, strict=True)}
+    return figure.says(f"{describe.count(queries, 'picture')}, a row each, with the {nearest} nearest others in {describe.listed(spaces)}",
+                       *(f"{name}: mean cosine {describe.number(near.mean())}" for name, near in cosines.items()),
+                       *(f"{a} and {b} share {many} of {queries * nearest} neighbours" for a, b, many in
+                         ((a, b, same[a][b]) for k, a in enumerate(spaces) for b in list(spaces)[k + 1:])))

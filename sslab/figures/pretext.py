@@ -3,10 +3,13 @@
 import torch
 from matplotlib.patches import Rectangle
 
+from sslab.datasets.base import as_floats
+from sslab.figures import describe
 from sslab.figures.pictures import sheet, tile
-from sslab.figures.style import COLOURS, ROLES, new_figure
+from sslab.figures.style import COLOURS, ROLES, ink, new_figure
 
 TURNS = ("0°", "90°", "180°", "270°")
+PLACES = ("above, left", "above", "above, right", "left", "right", "below, left", "below", "below, right")
 
 
 def turns(images: torch.Tensor):
@@ -16,7 +19,11 @@ def turns(images: torch.Tensor):
     turned = four_turns(images).transpose(0, 1).flatten(0, 1)        # all unturned, all turned once, ...
     figure, (axis,) = new_figure(width=0.62 * len(images) + 0.8, height=2.6)
     sheet(axis, turned, len(images), [f"turned by {turn}" for turn in TURNS])
-    return figure
+    whole = as_floats(images).float()
+    half = (whole - whole.rot90(2, dims=(2, 3))).square().mean(dim=(1, 2, 3))        # [N]
+    return figure.says(f"{describe.count(len(images), 'picture')}, a column each, turned by {describe.listed(TURNS)}",
+                       describe.extremes({f"picture {k + 1}": float(each) for k, each in enumerate(half)},
+                                         "Mean squared difference from the picture upside down"))
 
 
 def answers(images: torch.Tensor, probabilities: torch.Tensor, titles: list[str] | None = None):
@@ -35,7 +42,10 @@ def answers(images: torch.Tensor, probabilities: torch.Tensor, titles: list[str]
         bottom.set(ylim=(0, 1), yticks=[0, 1] if number == 0 else [])
         bottom.set_xticks(range(4), TURNS, fontsize=7, rotation=60)
     axes[len(images)].set_ylabel("probability", fontsize=8)
-    return figure
+    said = (f"{titles[k] if titles else f'picture {k + 1}'}: {TURNS[int(p.argmax())]} with {describe.percent(p.max())}"
+            for k, p in enumerate(probabilities))
+    return figure.says("Each picture over bars of how probable each of four turns is held; a dotted line marks a guess, a quarter",
+                       "Most probable: " + "; ".join(" ".join(each.split()) for each in said))
 
 
 def patches(images: torch.Tensor, objective, seed: int = 0):
@@ -68,7 +78,9 @@ def patches(images: torch.Tensor, objective, seed: int = 0):
         bottom.set(xlim=(-1, 2.25 * side + 1), ylim=(-1, side + 1), title=f"where? {asked[number]}")
         bottom.title.set_fontsize(9)
         bottom.set_axis_off()
-    return figure
+    return figure.says(f"{describe.count(len(images), 'picture')} with the places of nine patches; below each the middle patch of {side} by {side} and the one "
+                       "whose place is asked", "Asked: " + ", ".join(f"picture {k + 1}, {number} ({PLACES[number]})" for k, number in enumerate(asked)),
+                       describe.brightness({f"picture {k + 1}": as_floats(each) for k, each in enumerate(images)}))
 
 
 def palette(colours: torch.Tensor, bins: torch.Tensor, shares: dict[str, torch.Tensor]):
@@ -85,7 +97,11 @@ def palette(colours: torch.Tensor, bins: torch.Tensor, shares: dict[str, torch.T
         axis.set(title=title, xlabel=f"a: green to red\n(the grey bin has {100 * float(neutral):.0f} %)", ylabel="b: blue to yellow")
         axis.set_aspect("equal")
         axis.margins(0.12)
-    return figure
+    grey = int(bins.square().sum(dim=1).argmin())
+    said = {title: f"the grey one has {describe.percent(share[grey])}, the largest {describe.percent(share.max())} (a {describe.number(bins[share.argmax()][0])}, "
+                   f"b {describe.number(bins[share.argmax()][1])}), the smallest {describe.percent(share.min())}" for title, share in shares.items()}
+    return figure.says(f"{len(bins)} bins of colour in the plane of a, green to red, and b, blue to yellow, as large as they are frequent",
+                       *describe.panels(said))
 
 
 def confusion(said: torch.Tensor, true: torch.Tensor, names, xlabel: str = "answer"):
@@ -109,7 +125,12 @@ def confusion(said: torch.Tensor, true: torch.Tensor, names, xlabel: str = "answ
     axis.set(xlabel=f"{xlabel}, % of the row", ylabel="truth",
              title=f"{100 * float((said == true).float().mean()):.0f} % right")
     axis.spines[:].set_visible(False)
-    return figure
+    wrong = table - table.diag().diag()
+    row, column = divmod(int(wrong.argmax()), count)
+    worst = f"Most often confused: {names[row]} is called {names[column]} in {describe.percent(wrong[row, column])}" if float(wrong.max()) else ""
+    return figure.says(f"Matrix of {xlabel}s by truth: {describe.percent((said == true).float().mean())} are right",
+                       describe.extremes({str(name): float(share) for name, share in zip(names, table.diagonal(), strict=True)}, "Right by row", describe.percent),
+                       worst)
 
 
 def by_class(shares: dict[str, dict[str, float]], lines: dict[str, float], xlabel: str):
@@ -125,8 +146,10 @@ def by_class(shares: dict[str, dict[str, float]], lines: dict[str, float], xlabe
     for name, level in lines.items():
         colour = ROLES.get(name, ("0.4",))[0]
         axis.axvline(level, color=colour, linestyle=":")
-        axis.annotate(name, (level, 1.0), xycoords=("data", "axes fraction"), rotation=40, fontsize=8, color=colour)
+        axis.annotate(name, (level, 1.0), xycoords=("data", "axes fraction"), rotation=40, fontsize=8, color=ink(colour))
     axis.set(xlabel=xlabel)
     if len(shares) > 1:
         axis.legend(frameon=False, loc="lower right")
-    return figure
+    return figure.says(f"Bars: {xlabel}, by class, the highest on top", *(
+        describe.extremes(values, series) if len(values) > 12 else f"{series}: " + ", ".join(f"{name} {describe.number(values[name])}" for name in names[::-1])
+        for series, values in shares.items()), describe.levels(lines))

@@ -1,11 +1,13 @@
 """Figures of reconstruction: what comes back, what is made up, and the ways between."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from sslab.datasets.base import as_floats
+from sslab.figures import describe
 from sslab.figures.pictures import GAP, sheet
 from sslab.figures.style import COLOURS, new_figure
 
@@ -28,7 +30,11 @@ def reconstructions(rows: dict[str, Tensor], errors: dict[str, float] | None = N
     count = len(next(iter(rows.values())))
     figure, (axis,) = new_figure(width=INCH * count + 1.6, height=INCH * len(rows) + 0.2)
     sheet(axis, _stacked(rows.values()), count, names)
-    return figure
+    first, *others = rows
+    whole = _stacked([rows[first]])
+    said = {name: f"{name}, error {describe.number(errors[name])}" if name in (errors or {}) else name for name in rows}
+    return figure.says(f"The same {describe.count(count, 'picture')} in {len(rows)} rows: {describe.listed(said.values())}",
+                       describe.differences({name: _stacked([rows[name]]) for name in others}, whole, f"Mean squared difference from {first}"))
 
 
 def generated(groups: dict[str, Tensor], columns: int = 8, shares: dict[str, float] | None = None):
@@ -44,7 +50,9 @@ def generated(groups: dict[str, Tensor], columns: int = 8, shares: dict[str, flo
         sheet(axis, images.detach().cpu(), columns)
         sure = f"\nclassifier sure of {100 * shares[name]:.0f} %" if name in (shares or {}) else ""
         axis.set_title(name + sure, fontsize=10)
-    return figure
+    said = {name: f"{describe.count(len(images), 'picture')}, mean brightness {describe.number(_stacked([images]).mean())}"
+                  + (f", a classifier is sure of {describe.percent(shares[name])}" if name in (shares or {}) else "") for name, images in groups.items()}
+    return figure.says("Panels of pictures, real or made up", *(f"{name}: {each}" for name, each in said.items()))
 
 
 def interpolation(rows: dict[str, Tensor]):
@@ -58,7 +66,10 @@ def interpolation(rows: dict[str, Tensor]):
     sheet(axis, _stacked(rows.values()), steps, list(rows),
           {0: "0", steps // 2: f"{steps // 2 / (steps - 1):.2g}", steps - 1: "1"})
     axis.set_xlabel("share of the way")
-    return figure
+    moves = {name: (_stacked([each])[1:] - _stacked([each])[:-1]).square().mean(dim=(1, 2, 3)) for name, each in rows.items()}    # [steps - 1]
+    return figure.says(f"The way from one picture to another in {steps} pictures, a row each: {describe.listed(rows)}",
+                       *(f"{name}: mean squared change from one to the next {describe.number(each.min())} to {describe.number(each.max())}"
+                         for name, each in moves.items()))
 
 
 def traversal(rows: dict[int, Tensor], values: Sequence[float]):
@@ -72,7 +83,10 @@ def traversal(rows: dict[int, Tensor], values: Sequence[float]):
     sheet(axis, _stacked(rows.values()), len(values),
           [f"z{latent}" for latent in rows], {column: f"{value:g}" for column, value in enumerate(values)})
     axis.set_xlabel("value of the latent")
-    return figure
+    change = {f"z{latent}": float((_stacked([each])[-1] - _stacked([each])[0]).square().mean()) for latent, each in rows.items()}
+    return figure.says(f"{describe.count(len(rows), 'latent')}, a row each, from {describe.number(values[0])} to {describe.number(values[-1])}",
+                       describe.order(change, "by how much they change the picture"),
+                       describe.extremes(change, "Mean squared difference of the row's ends"))
 
 
 def denoising_steps(start: Tensor, steps: list[Tensor], shown: int = 9):
@@ -90,7 +104,10 @@ def denoising_steps(start: Tensor, steps: list[Tensor], shown: int = 9):
     sheet(axis, grid, len(columns), (), {0: "start", **{place + 1: str(step + 1) for place, step in enumerate(chosen)}})
     axis.axvline(start.shape[-1] + 2 * GAP - 0.5, color="0.3", linewidth=1)
     axis.set_xlabel("step")
-    return figure
+    ways = [_stacked([each]) for each in columns]
+    change = [float((b - a).square().mean()) for a, b in itertools.pairwise(ways)]
+    return figure.says(f"{describe.count(len(start), 'picture')}, a row each, and what the denoiser says at steps {describe.listed(step + 1 for step in chosen)}",
+                       describe.curve("Mean squared change from the column before", [step + 1 for step in chosen], change))
 
 
 def latents_in_use(bits: dict[str, Tensor]):
@@ -107,4 +124,6 @@ def latents_in_use(bits: dict[str, Tensor]):
     axis.set(xlabel="latent, most used first", ylabel="nats a picture")
     axis.set_ylim(bottom=0)
     axis.legend(frameon=False)
-    return figure
+    said = (f"{name}: {float(nats.sum()):.1f} nats in all, {int((nats > 0.1).sum())} of {len(nats)} latents above 0.1, the most used {describe.number(nats.max())}"
+            for name, nats in bits.items())
+    return figure.says("Lines: nats that each latent says of a picture, the most used first", *said)

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
-from sslab.figures.style import COLOURS, MARKERS, ROLES, new_figure
+from sslab.figures import describe
+from sslab.figures.style import COLOURS, MARKERS, ROLES, ink, new_figure
 
 Points = Mapping[float, tuple[float, tuple[float, float] | None]]    # x -> (value, (low, high) or None)
 
@@ -40,7 +41,8 @@ def curves(series: Mapping[str, Points], xlabel: str, ylabel: str, lines: Mappin
         _readable(axis)
     _levels(axis, lines or {}, [value for points in series.values() for value, _ in points.values()])
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return figure
+    return figure.says(f"Lines: {ylabel} by {xlabel}", *(describe.points(name, dict(sorted(points.items()))) for name, points in series.items()),
+                       describe.levels(lines))
 
 
 def front(runs: Mapping[str, Mapping[int, tuple[float, float]]], ylabel: str, lines: Mapping[str, float] | None = None):
@@ -60,7 +62,7 @@ def front(runs: Mapping[str, Mapping[int, tuple[float, float]]], ylabel: str, li
         axis.plot([seconds for _, (seconds, _) in ordered], [value for _, (_, value) in ordered], "--" if yours else "-", color=colour,
                   marker=MARKERS[numbers[name] % len(MARKERS)], markersize=7, markerfacecolor="none" if yours else colour, label=name)
         for steps, (seconds, value) in ordered:
-            axis.annotate(f"{steps:,}", (seconds, value), xytext=(0, -14), textcoords="offset points", ha="center", fontsize=7, color=colour)
+            axis.annotate(f"{steps:,}", (seconds, value), xytext=(0, -14), textcoords="offset points", ha="center", fontsize=7, color=ink(colour))
     best = [(seconds, value) for seconds, value in every
             if not any(s <= seconds and v > value or s < seconds and v >= value for s, v in every)]
     if best:
@@ -69,7 +71,10 @@ def front(runs: Mapping[str, Mapping[int, tuple[float, float]]], ylabel: str, li
     _levels(axis, lines or {}, [value for points in runs.values() for _, value in points.values()])
     axis.set(xscale="log", xlabel="seconds of training (numbers: steps)", ylabel=ylabel)
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return figure
+    named = {place: f"{name}, {steps:,} steps" for name, points in runs.items() if not name.endswith("yours") for steps, place in points.items()}
+    return figure.says(f"Lines: {ylabel} by seconds of training",
+                       *(describe.points(name, {f"{seconds:.3g} s": (value, None) for seconds, value in sorted(points.values())}) for name, points in runs.items()),
+                       f"Best for their time: {'; '.join(named[place] for place in sorted(best))}" if best else "", describe.levels(lines))
 
 
 def laws(points: Points, fitted: tuple[float, ...], by_floor: Mapping[float, Callable[[np.ndarray], np.ndarray]], xlabel: str, ylabel: str):
@@ -102,7 +107,10 @@ def laws(points: Points, fitted: tuple[float, ...], by_floor: Mapping[float, Cal
     axis.xaxis.set_minor_locator(NullLocator())
     _readable(axis)
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return figure
+    return figure.says(f"Power laws through some points: {ylabel} by {xlabel}", describe.points("Measured", dict(sorted(points.items()))),
+                       f"Fitted to {describe.listed(f'{x:,g}' for x in sorted(fitted))}; the others are held out",
+                       *(f"Floor {floor:g}: the law gives {describe.number(law(np.array([max(points)], dtype=float))[0])} at {max(points):,g}"
+                         for floor, law in by_floor.items()))
 
 
 def shares(steps: Mapping[str, Mapping[str, float]], unit: str = "ms"):
@@ -123,7 +131,8 @@ def shares(steps: Mapping[str, Mapping[str, float]], unit: str = "ms"):
     axis.invert_yaxis()
     axis.set(xlabel=f"{unit} a step")
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return figure
+    return figure.says(f"Bars: {unit} a step, cut into {describe.listed(parts)}",
+                       describe.table({name: {part: factor * each for part, each in found.items()} for name, found in steps.items()}))
 
 
 def _numbers(names) -> dict[str, int]:

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from sslab.datasets.base import as_floats
 from sslab.evaluation.corruptions import CORRUPTIONS, corrupted
 from sslab.evaluation.fine_tuning import overtakes
+from sslab.figures import describe
 from sslab.figures.pictures import sheet
 from sslab.figures.style import COLOURS, MARKERS, ROLES, new_figure
 
@@ -28,7 +30,7 @@ def worth(panels: Mapping[str, Mapping[str, Points]], xlabels: Mapping[str, str]
         raise ValueError("panels: got none, takes one or more")
     columns = min(2, len(panels))
     figure, axes = new_figure(columns=columns, rows=-(-len(panels) // columns), width=5 if columns > 1 else 6.5, height=3.6)
-    named = {}
+    named, said = {}, {}
     for axis, (title, curves) in zip(axes, panels.items(), strict=False):
         for name, points in curves.items():
             line = _curve(axis, name, points, list(curves))
@@ -40,14 +42,15 @@ def worth(panels: Mapping[str, Mapping[str, Points]], xlabels: Mapping[str, str]
         axis.grid(axis="y", alpha=0.3)
         axis.margins(y=0.12)
         _ticks(axis, curves)
-        if all(curves.get(name) for name in rivals):
-            _mark(axis, *rivals, curves)
+        ahead = _mark(axis, *rivals, curves) if all(curves.get(name) for name in rivals) else ""
+        said[title] = ". ".join(filter(None, [f"by {xlabels[title]}", *(describe.points(name, dict(sorted(points.items()))) for name, points in curves.items()),
+                                              describe.levels((lines or {}).get(title)), ahead]))
     for axis in axes[:: columns]:
         axis.set_ylabel(ylabel)
     for axis in axes[len(panels):]:
         axis.set_visible(False)
     figure.legend(named.values(), named, frameon=False, loc="outside right center")
-    return figure
+    return figure.says(f"Lines: {ylabel} against what it costs", *(f"{title}: {each}" for title, each in said.items()))
 
 
 def _role(name: str) -> tuple[str, str, str] | None:
@@ -74,16 +77,18 @@ def _ticks(axis, curves: Mapping[str, Points]) -> None:
         axis.minorticks_off()
 
 
-def _mark(axis, first: str, second: str, curves: Mapping[str, Points]) -> None:
-    """A line where one of the two goes ahead for good, unless it is ahead from the beginning."""
+def _mark(axis, first: str, second: str, curves: Mapping[str, Points]) -> str:
+    """A line where one of the two goes ahead for good, unless it is ahead from the beginning; the same in words."""
     means = {name: {x: points[0] for x, points in curves[name].items()} for name in (first, second)}
     for ahead, behind in ((first, second), (second, first)):
         place = overtakes(means[ahead], means[behind])
         if place is not None and place > min(means[behind]):
             axis.axvline(place, color="0.3", linestyle="--", linewidth=1)
-            axis.annotate(f"{ahead} ahead\nfrom {place:,.0f} on" if place >= 10 else f"{ahead} ahead\nfrom {place:.2g} on",
-                          (place, 0.99), xycoords=("data", "axes fraction"), xytext=(-4, 0), textcoords="offset points", ha="right",
+            said = f"{ahead} ahead\nfrom {place:,.0f} on" if place >= 10 else f"{ahead} ahead\nfrom {place:.2g} on"
+            axis.annotate(said, (place, 0.99), xycoords=("data", "axes fraction"), xytext=(-4, 0), textcoords="offset points", ha="right",
                           va="top", fontsize=9, color="0.3", bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 1})
+            return said.replace("\n", " ")
+    return ""
 
 
 def spoiled(images: torch.Tensor, severities: Sequence[int] = (0, 1, 3, 5), kinds: Sequence[str] = CORRUPTIONS):
@@ -99,7 +104,10 @@ def spoiled(images: torch.Tensor, severities: Sequence[int] = (0, 1, 3, 5), kind
     side = sheet(axis, torch.cat(rows), columns, kinds, middles)
     for number in range(1, len(severities)):
         axis.axvline(side * number * len(images) - 0.5, color="0.3", linewidth=1)
-    return figure
+    whole = as_floats(images).float()
+    harm = {kind: float((as_floats(each[-len(images):]).float() - whole).square().mean()) for kind, each in zip(kinds, rows, strict=True)}
+    return figure.says(f"{describe.count(len(images), 'picture')} under {describe.listed(kinds)}, a row each, at severity {describe.listed(severities)}",
+                       "Mean squared difference from the picture at the last one: " + ", ".join(f"{kind} {describe.number(each)}" for kind, each in harm.items()))
 
 
 def robustness(results: Mapping[str, Mapping[str, Points]], chance: float, ylabel: str = "test accuracy"):
@@ -120,4 +128,6 @@ def robustness(results: Mapping[str, Mapping[str, Points]], chance: float, ylabe
         axis.grid(axis="y", alpha=0.3)
     axes[0].set_ylabel(ylabel)
     figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside right center")
-    return figure
+    said = {kind: ". ".join(describe.points(name, dict(sorted(rows[kind].items()))) for name, rows in results.items()) for kind in kinds} if results else {}
+    return figure.says(f"Lines: {ylabel} by severity, a panel for each of {describe.listed(kinds)}", *(f"{kind}: {each}" for kind, each in said.items()),
+                       describe.levels({"chance": chance}))

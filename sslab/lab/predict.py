@@ -21,6 +21,7 @@ from typing import Any
 from sslab._inputs import takes
 
 FILE = "predictions.json"
+STATIC = Path(__file__).parent / "static"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def _widget() -> type:
     class Prediction(anywidget.AnyWidget):
         """One question and its guess."""
 
-        _esm = Path(__file__).parent / "static" / "predict.js"
+        _esm = "\n".join((STATIC / name).read_text("utf-8") for name in ("keys.js", "predict.js"))
+        _css = (STATIC / "base.css").read_text("utf-8")
         question = traitlets.Unicode().tag(sync=True)
         options = traitlets.List(traitlets.Unicode()).tag(sync=True)
         low = traitlets.Float(None, allow_none=True).tag(sync=True)

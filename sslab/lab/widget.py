@@ -17,7 +17,7 @@ def _joined(*names: str) -> str:
 class Dashboard(anywidget.AnyWidget):
     """Shows one lab. Everything but the code travels as custom messages: nothing is synchronised behind our back."""
 
-    _esm = _joined("plots.js", "map.js", "pictures.js", "readings.js", "dashboard.js")
+    _esm = _joined("keys.js", "plots.js", "map.js", "pictures.js", "readings.js", "dashboard.js")
     _css = _joined("base.css", "dashboard.css")
     still = traitlets.Unicode("").tag(sync=True)                     # class of the still picture that a view hides
 
@@ -37,7 +37,7 @@ class ToyView(anywidget.AnyWidget):
     is loaded again has all of it, and two views show the same.
     """
 
-    _esm = _joined("pictures.js", "toys.js")
+    _esm = _joined("keys.js", "pictures.js", "toys.js")
     _css = _joined("base.css", "toys.css")
     chosen = traitlets.Any().tag(sync=True)
     shown = traitlets.Dict().tag(sync=True)

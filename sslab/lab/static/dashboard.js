@@ -6,9 +6,10 @@ const TWEEN_EVERY = 200;                                  // ms from one picture
 const SHARE = 0.15;                                       // of this page's time that moving the map may take
 const HANDS_OFF = 800;                                    // ms in which the kernel does not move a slider under a hand
 const MERGE = 12;                                         // steps within which changes of one knob are one change
+const CALM = 2000;                                        // ms between two pictures of what moves in steps, at least
 
 const PAGE = `
-  <header>
+  <div class="top">
     <div class="pick"><label>Objective <select name="objective"></select></label>
       <label>Data <select name="dataset"></select></label></div>
     <div class="buttons" role="group" aria-label="Training">
@@ -17,11 +18,13 @@ const PAGE = `
       <button type="button" name="stop"><i aria-hidden="true">■</i><span>Stop</span></button>
       <button type="button" name="reset"><i aria-hidden="true">↺</i><span>Reset</span></button></div>
     <label class="check"><input type="checkbox" name="compare" checked> Compare with earlier runs</label>
-  </header>
+    <label class="motion">Motion <select name="motion"><option value="smooth">smooth</option><option value="steps">in steps</option>
+      <option value="held">held still</option></select></label>
+  </div>
   <div class="status"><span class="pill" hidden></span><span class="sentence">Connecting to the kernel.</span></div>
   <div class="progress" role="progressbar" aria-label="Steps done" aria-valuemin="0" aria-valuemax="100"><b></b></div>
-  <p class="notice" role="alert" hidden></p>
-  <main>
+  <p class="notice" role="alert" hidden><span></span><button type="button" name="dismiss" class="small">Dismiss</button></p>
+  <div class="body">
     <section class="knobs" aria-label="Knobs"></section>
     <section class="readings" hidden></section>
     <section class="map" aria-label="Map of the embeddings">
@@ -33,7 +36,7 @@ const PAGE = `
     <section class="pictures" aria-label="What it makes of pictures" hidden>
       <div class="heading"><h4>What it makes of pictures</h4><span class="caption"></span></div><div class="rows"></div></section>
     <section class="gauges" aria-label="Collapse gauges"></section>
-  </main>
+  </div>
   <ul class="runs" aria-label="Runs shown"></ul>
   <div class="hidden" aria-live="polite"></div>`;
 
@@ -133,7 +136,13 @@ class View {
       this.$(`select[name=${name}]`).onchange = (event) => this.say({ kind: "swap", [name]: event.target.value });
     }
     this.$("[name=compare]").onchange = () => this.draw();
-    this.$(".notice").onclick = () => { this.$(".notice").hidden = true; };
+    this.$("[name=dismiss]").onclick = () => { this.notice(""); this.$("[name=start]").focus(); };
+    this.calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+    this.$("[name=motion]").onchange = (event) => this.setMotion(event.target.value);
+    this.follows = () => this.setMotion(this.calm.matches ? "steps" : "smooth");
+    this.calm.addEventListener("change", this.follows);
+    this.follows();
+    this.release = ownKeys(root);
     this.hear = (content, buffers) => this.receive(content, buffers);
     model.on("msg:custom", this.hear);
     this.observers = [new ResizeObserver(() => this.draw()), new MutationObserver(() => this.retheme()),
@@ -176,8 +185,11 @@ class View {
     this.style.remove();
     this.observers.forEach((observer) => observer.disconnect());
     document.removeEventListener("visibilitychange", this.shown);
+    this.calm.removeEventListener("change", this.follows);
+    this.release();
     clearInterval(this.heart);
     clearTimeout(this.tween);
+    clearTimeout(this.soon);
   }
 
   // ---- what comes from the kernel
@@ -204,7 +216,7 @@ class View {
     requestAnimationFrame(() => {
       const start = performance.now(), news = this.news;
       this.news = null;
-      if (news) this.draw(); else this.map.draw(start);
+      if (news) this.drawNews(); else this.map.draw(start);
       setTimeout(() => {                                  // now the page is painted
         this.cost = 0.8 * this.cost + 0.2 * (performance.now() - start);
         if (news) this.answered += 1;
@@ -212,10 +224,26 @@ class View {
           this.say({ kind: "ack", number: this.owed, cost: this.cost / 1000 });
           this.owed = null;
         }
-        this.ticking = this.active && (this.map.moving || this.news !== null);
+        this.ticking = this.active && ((this.map.moving && this.motion === "smooth") || this.news !== null);
         if (this.ticking) this.tween = setTimeout(() => this.tick(), Math.max(due - performance.now(), this.cost / SHARE - this.cost));
       });
     });
+  }
+
+  /** Smooth, as it comes; in steps, every now and then; held still, when a person asks for it: a touch, another size or theme. */
+  drawNews() {
+    const wait = this.motion === "smooth" || this.state !== "running" ? 0 : CALM - (performance.now() - (this.drawnAt ?? -Infinity));
+    if (this.motion === "held") return;
+    if (wait <= 0) this.draw();
+    else this.soon ??= setTimeout(() => { this.soon = null; if (this.motion !== "held") this.draw(); }, wait);
+  }
+
+  setMotion(motion) {
+    this.motion = this.$("[name=motion]").value = motion;
+    this.map.glides = motion === "smooth";
+    if (this.live && !this.umap?.points && motion !== "held") this.map.move(this.live.points);
+    this.draw();
+    if (motion === "smooth" && this.map.moving && !this.ticking) this.tick();
   }
 
   setEverything(content, arrays) {
@@ -229,7 +257,7 @@ class View {
     this.map.setClasses(content.class_names, arrays.labels);
     this.map.forget();
     this.pictures.forget(content.pictorial);
-    this.$("main").classList.toggle("pictorial", content.pictorial);
+    this.$(".body").classList.toggle("pictorial", content.pictorial);
     this.setKind(content);
     if (arrays.sprite) this.map.setSprite(arrays.sprite, content.sprite);
     this.$(".count").textContent = arrays.labels.length;
@@ -252,12 +280,12 @@ class View {
     if (texts || kind === "images") this.map.texts = texts ?? null;
     if (kind === this.learnsFrom) return;
     Object.assign(this, { learnsFrom: kind, textual });
-    this.$("main").classList.toggle("textual", textual);
-    this.$("main").classList.toggle("paired", kind === "pairs");
+    this.$(".body").classList.toggle("textual", textual);
+    this.$(".body").classList.toggle("paired", kind === "pairs");
     this.$(".what").textContent = { images: "images", text: "texts", pairs: "drawings" }[kind];
     this.$("[name=fold]").hidden = !textual;
     if (textual) {
-      this.$("main").append(this.$("section.map"));       // in the order of the page, for the keyboard too
+      this.$(".body").append(this.$("section.map"));       // in the order of the page, for the keyboard too
       this.plots.std.options.about = this.plots.std.options.about.replace("projections", "embeddings");
       this.plots.rank.options.about = this.plots.rank.options.about.replace("projections", "embeddings");
       this.plots.spectrum.options.about = this.plots.spectrum.options.about.replace("projections", "embeddings");
@@ -290,7 +318,7 @@ class View {
     if (content.gauges) { this.gauges = content.gauges; this.spectrum = arrays.spectrum; }
     if (arrays.points) {
       this.live = { ...content.map, points: arrays.points };
-      if (!this.umap?.points) this.map.move(arrays.points, this.folded);
+      if (!this.umap?.points && (this.motion !== "held" || !this.map.points)) this.map.move(arrays.points, this.folded);
     }
     if (content.examples) {
       this.pictures.show(content.examples, content.examples.rows.map((name, index) =>
@@ -303,7 +331,7 @@ class View {
     if (content.umap) this.setUmap(content.umap, arrays.umap);
     for (const [name, value] of Object.entries(content.values)) this.controls[name]?.follow(value);
     this.$(".sentence").textContent = content.status;
-    if (content.notice) { this.$(".notice").textContent = content.notice; this.$(".notice").hidden = false; }
+    if (content.notice) this.notice(content.notice);
     this.setStatus(before !== this.state, content);
   }
 
@@ -331,7 +359,7 @@ class View {
     this.umap = { progress, step, points };
     button.textContent = points ? "Back to the live map" : progress < 1 && !error
       ? `UMAP ${Math.round(100 * progress)} %` : "UMAP of this moment";
-    if (error) { this.$(".notice").textContent = error; this.$(".notice").hidden = false; this.umap = null; }
+    if (error) { this.notice(error); this.umap = null; }
     if (points) this.map.move(points, true);
   }
 
@@ -355,8 +383,14 @@ class View {
       this.draw();
       return;
     }
-    this.$(".notice").hidden = true;
+    this.notice("");
     this.say({ kind: name });
+  }
+
+  /** What went wrong, until it is dismissed or something else is done. */
+  notice(text) {
+    this.$(".notice span").textContent = text;
+    this.$(".notice").hidden = !text;
   }
 
   /** A moved slider says so ten times a second, and its last value always. */
@@ -416,7 +450,23 @@ class View {
       const canvas = this.plots[name].canvas;
       canvas.addEventListener("pointermove", (event) => this.point(this.plots[name].stepAt(event.offsetX)));
       canvas.addEventListener("pointerleave", () => this.point(null));
+      canvas.addEventListener("keydown", (event) => this.walk(this.plots[name], event));
+      canvas.addEventListener("blur", () => this.point(null));
+      canvas.tabIndex = 0;
+      canvas.setAttribute("role", "slider");              // what arrow keys read a value from
+      canvas.setAttribute("aria-valuemin", "0");
     }
+  }
+
+  /** Arrow keys read a curve measurement by measurement, Escape goes back to the last one. */
+  walk(plot, event) {
+    const x = plot.series.at(-1)?.x ?? [], now = plot.hover === null ? x.length - 1 : x.findLastIndex((step) => step <= plot.hover);
+    const to = { ArrowLeft: now - 1, ArrowDown: now - 1, ArrowRight: now + 1, ArrowUp: now + 1, PageDown: now - 10, PageUp: now + 10,
+                 Home: 0, End: x.length - 1 }[event.key];
+    if (event.key === "Escape") { this.point(null); this.speak(plot, x.at(-1) ?? 0); }
+    if (to === undefined || !x.length || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    this.point(x[Math.max(0, Math.min(x.length - 1, to))]);
   }
 
   point(step) {
@@ -433,6 +483,7 @@ class View {
 
   draw() {
     if (!this.known || !this.theme || !this.root.clientWidth) return;
+    this.drawnAt = performance.now();
     const ghosts = this.$("[name=compare]").checked ? [...this.ghosts].reverse() : [];
     const mine = columnsOf(this.rows, this.columns), steps = mine.step.length ? mine.step.at(-1) + 1 : 0;
     const end = lastStep(Math.max(steps, ...ghosts.map((ghost) => ghost.columns.step.length)), this.total);
@@ -471,13 +522,21 @@ class View {
       const plot = this.plots[name], step = plot.hover;
       const value = lastMeasured(mine.step, column, step);
       plot.value.textContent = value === null ? "" : text(value) + (step === null ? "" : ` at step ${step}`);
-      plot.canvas.setAttribute("aria-label", `${plot.options.title}: ${plot.value.textContent || "not measured yet"}. ${plot.options.about}`);
+      plot.canvas.setAttribute("aria-label", `${plot.options.title}. ${plot.options.about} Arrow keys read it step by step.`);
+      if (step !== null || document.activeElement !== plot.canvas) this.speak(plot, step ?? mine.step.at(-1) ?? 0);
     };
     write("loss", mine.loss, (value) => value.toFixed(3));
     write("probe", mine.probe, (value) => `${(100 * value).toFixed(1)} %`);
     write("std", mine.std, (value) => value.toFixed(2));
     write("rank", mine.effective_rank, (value) => `${value.toFixed(0)} of ${dimensions}`);
     this.plots.spectrum.canvas.setAttribute("aria-label", `Singular values. ${this.plots.spectrum.options.about}`);
+  }
+
+  /** What is read aloud of a curve. While it has the focus and nobody presses a key, nothing new is: that would never end. */
+  speak({ canvas, value, end }, step) {
+    canvas.setAttribute("aria-valuemax", end);
+    canvas.setAttribute("aria-valuenow", step);
+    canvas.setAttribute("aria-valuetext", value.textContent || "not measured yet");
   }
 
   listRuns(ghosts) {

@@ -56,7 +56,7 @@ function stamp(label, theme, ratio, radius) {
 class EmbeddingMap {
   constructor(parent, announce) {
     this.announce = announce;
-    parent.innerHTML = `<div class="stage"><canvas tabindex="0" role="img"></canvas>
+    parent.innerHTML = `<div class="stage"><canvas tabindex="0" role="application" aria-roledescription="map"></canvas>
         <div class="tip" hidden><canvas width="84" height="84"></canvas><span></span></div>
         <p class="empty">The map appears when training starts.</p></div>
       <ul class="legend" aria-label="Classes: press one to see it alone"></ul>`;
@@ -71,7 +71,7 @@ class EmbeddingMap {
     this.only = null;
     this.pointed = -1;
     this.drawn = 0;
-    this.still = window.matchMedia("(prefers-reduced-motion: reduce)");
+    this.glides = true;
     this.canvas.addEventListener("pointermove", (event) => this.pick(this.nearest(event.offsetX, event.offsetY)));
     this.canvas.addEventListener("pointerleave", () => this.pick(-1));
     this.canvas.addEventListener("blur", () => this.pick(-1));
@@ -122,7 +122,7 @@ class EmbeddingMap {
     const first = !this.points || this.points.length !== target.length;
     this.target = target;
     this.began = performance.now();
-    if (first || jump || this.still.matches) this.points = target.slice();
+    if (first || jump || !this.glides) this.points = target.slice();
     this.settled = false;
   }
 

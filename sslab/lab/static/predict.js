@@ -36,10 +36,10 @@ function render({ model, el }) {
   legend.textContent = model.get("question");
   Object.assign(button, { type: "button", textContent: "Record my guess" });
   button.classList.add("jupyter-button");
-  button.style.marginTop = "0.5em";
+  Object.assign(button.style, { display: "block", marginTop: "0.5em" });
   status.setAttribute("role", "status");
-  Object.assign(form.style, { border: "1px solid var(--jp-border-color2, #999)", padding: "0.6em 1em" });
-  form.style.color = "var(--jp-ui-font-color1, inherit)";
+  form.className = "sslab";
+  Object.assign(form.style, { padding: "0.6em 1em", fontSize: "inherit" });
 
   const show = () => { status.textContent = model.get("status"); };
   button.addEventListener("click", () => {
@@ -51,7 +51,8 @@ function render({ model, el }) {
   show();
   form.append(legend, field.element, button, status);
   el.append(form);
-  return () => model.off("change:status", show);
+  const release = ownKeys(form);
+  return () => { release(); model.off("change:status", show); };
 }
 
 export default { render };

@@ -27,7 +27,6 @@ class ReadingCards {
     this.$ = (selector) => section.querySelector(selector);
     [this.text, this.heat] = section.querySelectorAll("input");
     for (const input of [this.text, this.heat]) {
-      input.dataset.lmSuppressShortcuts = "true";         // its letters are no commands of JupyterLab
       input.addEventListener("keydown", (event) => event.stopPropagation());
       input.addEventListener("input", () => { clearTimeout(this.later); this.later = setTimeout(() => this.ask(), PAUSE); });
       input.addEventListener("change", () => this.ask());

@@ -35,6 +35,7 @@ class ToyView {
     this.hear = () => this.show();
     this.follow = () => this.take(model.get("chosen"));
     this.observer = new ResizeObserver(() => this.fit());
+    this.release = ownKeys(root);                         // the arrows and the space bar are ours, not the notebook's
     root.sslab = this;                                    // for the tests and for the curious
   }
 
@@ -50,6 +51,7 @@ class ToyView {
     this.model.off("change:shown", this.hear);
     this.model.off("change:chosen", this.follow);
     this.observer.disconnect();
+    this.release();
   }
 
   choose(value) {
@@ -90,7 +92,6 @@ class FillingView extends ToyView {
     this.board.setAttribute("role", "grid");
     this.board.setAttribute("aria-multiselectable", "true");
     this.board.setAttribute("aria-label", `Patches, ${this.grid} rows of ${this.grid}. Arrow keys go from patch to patch, space hides or reveals it.`);
-    this.board.dataset.lmSuppressShortcuts = "true";      // the arrows and the space bar are ours, not the notebook's
     this.cells = this.hidden.map((_, index) => {
       const cell = document.createElement("div");
       cell.setAttribute("role", "gridcell");
