@@ -57,6 +57,7 @@ function render({ model, el }) {
   box.className = "sslab";
   title.textContent = model.get("title");
   box.setAttribute("aria-label", model.get("title"));
+  box.setAttribute("data-lm-suppress-shortcuts", "true");  // else JupyterLab takes the arrow keys to go from cell to cell
   const questions = model.get("questions").map((question, index) => ({
     id: question.id, ...asked(question, index + 1, (content) => model.send(content)),
   }));
