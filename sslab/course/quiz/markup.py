@@ -18,7 +18,7 @@ SIGNS = {
     "Sigma": "Σ", "ell": "ℓ", "times": " × ", "cdot": " · ", "cdots": "⋯", "ldots": "…", "dots": "…", "le": " ≤ ",
     "leq": " ≤ ", "ge": " ≥ ", "geq": " ≥ ", "ne": " ≠ ", "neq": " ≠ ", "approx": " ≈ ", "gg": " ≫ ", "ll": " ≪ ",
     "propto": " ∝ ", "in": " ∈ ", "notin": " ∉ ", "sim": " ~ ", "pm": " ± ", "to": " → ", "rightarrow": " → ",
-    "leftarrow": " ← ", "mapsto": " ↦ ", "infty": "∞", "sum": "Σ ", "prod": "Π ", "partial": "∂", "nabla": "∇",
+    "leftarrow": " ← ", "mapsto": " ↦ ", "infty": "∞", "sum": "Σ", "prod": "Π", "partial": "∂", "nabla": "∇",
     "mid": " | ", "lVert": "‖", "rVert": "‖", "lvert": "|", "rvert": "|", "langle": "⟨", "rangle": "⟩", "top": "⊤",
     "quad": "  ", "neg": "¬", "left": "", "right": "", "bullet": "•", "circ": "∘", "odot": " ⊙ ",
     ",": " ", ";": " ", ":": " ", "!": "", " ": " ", "%": "%", "{": "{", "}": "}", "|": "‖", "_": "_", "#": "#",
