@@ -139,6 +139,16 @@ def test_the_bank_of(number):
         assert not any("\\" in markup.as_text(text) or "—" in text for text in texts), question.id
 
 
+def test_the_title_is_found_without_the_sources(tmp_path, monkeypatch):
+    """As in a wheel, which has the built notebooks only."""
+    whole = banks.title("07")
+    (built,) = source.ledger.folder().glob("07_*.ipynb")
+    (tmp_path / built.name).write_bytes(built.read_bytes())
+    monkeypatch.setenv("SSLAB_NOTEBOOKS", str(tmp_path))
+    assert banks.title("07") == whole == "Contrastive learning: SimCLR from the inside"
+    assert banks.title("08") == "Lesson 08"
+
+
 def test_lint_says_what_a_test_wise_student_could_use(small):
     assert "1 questions, takes at least 8" in quiz.lint(small)
     answers = small.questions[0].answers
