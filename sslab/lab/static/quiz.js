@@ -50,6 +50,15 @@ function asked(question, place, send) {
   return { form, show };
 }
 
+/** Keeps the arrow keys for our radio buttons: JupyterLab would go from cell to cell. Returns how to end it. */
+function keepArrows(root) {
+  const hear = ({ target, key }) => {                      // JupyterLab looks at the focused element, not at those around it
+    if (root.contains(target)) target.toggleAttribute("data-lm-suppress-shortcuts", key.startsWith("Arrow"));
+  };
+  window.addEventListener("keydown", hear, true);          // before JupyterLab, which listens to the document
+  return () => window.removeEventListener("keydown", hear, true);
+}
+
 function render({ model, el }) {
   const box = document.createElement("section");
   const title = document.createElement("h4");
@@ -57,7 +66,6 @@ function render({ model, el }) {
   box.className = "sslab";
   title.textContent = model.get("title");
   box.setAttribute("aria-label", model.get("title"));
-  box.setAttribute("data-lm-suppress-shortcuts", "true");  // else JupyterLab takes the arrow keys to go from cell to cell
   const questions = model.get("questions").map((question, index) => ({
     id: question.id, ...asked(question, index + 1, (content) => model.send(content)),
   }));
@@ -69,7 +77,8 @@ function render({ model, el }) {
   showReplies();
   showScore();
   el.append(box);
-  return () => { model.off("change:replies", showReplies); model.off("change:score", showScore); };
+  const release = keepArrows(box);
+  return () => { release(); model.off("change:replies", showReplies); model.off("change:score", showScore); };
 }
 
 export default { render };
