@@ -1,4 +1,4 @@
-"""`sslab course` and `python -m sslab.course`: build, lint, evidence, run."""
+"""`sslab course` and `python -m sslab.course`: build, lint, evidence, run, quiz."""
 
 from pathlib import Path
 
@@ -113,6 +113,38 @@ def run(notebooks: tuple[str, ...], output: Path | None, record: bool) -> None:
     failed = [report.slug for report in reports if report.problems]
     if failed:
         raise click.ClickException(f"not as it should be: {', '.join(failed)}")
+
+
+@course.command()
+@click.argument("lessons", nargs=-1, required=True, metavar="NN...|all")
+@click.option("--format", "form", default="text", show_default=True,
+              type=click.Choice(["moodle", "qti", "json", "text"]), help="moodle: XML; qti: a zip for Canvas.")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False),
+              help="The folder for the file; text without it is printed.")
+@click.option("--seed", default=0, show_default=True, help="Of the answers' order.")
+@click.option("--draft", is_flag=True, help='Missing records read "(not measured yet)".')
+@click.option("--force", is_flag=True, help="Replace a file that differs.")
+@click.option("--check", is_flag=True, help="Write nothing; say what is wrong with the questions.")
+def quiz(lessons: tuple[str, ...], form: str, output: Path | None, seed: int, draft: bool, force: bool,
+         check: bool) -> None:
+    """Questions on lessons, for Moodle, Canvas, another program or paper."""
+    from sslab.course import quiz as bank
+
+    whole = lessons == ("all",)
+    chosen = bank.numbers() if whole else list(dict.fromkeys(lessons))
+    if output is None and form != "text" and not check:
+        raise click.UsageError(f"--output: --format {form} makes a file and takes the folder for it")
+    banks = _plainly(lambda: [bank.read(number, draft=draft) for number in chosen])
+    if check:
+        problems = [f"{one.number}: {problem}" for one in banks for problem in bank.lint(one)]
+        for problem in problems:
+            click.echo(problem)
+        if problems:
+            raise click.ClickException(f"{len(problems)} to mend")
+    elif output is None:
+        click.echo(_plainly(lambda: bank.export(banks, form, seed)).decode(), nl=False)
+    else:
+        click.echo(f"written: {_plainly(lambda: bank.save(banks, form, output, whole, seed, force))}")
 
 
 def _plainly(work):
