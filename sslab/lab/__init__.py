@@ -8,6 +8,7 @@ from sslab.lab.fill import fill
 from sslab.lab.latents import latents
 from sslab.lab.predict import predict
 from sslab.lab.session import Lab
+from sslab.lab.sharing import share, unshare
 from sslab.lab.source import show_source
 
-__all__ = ["Lab", "check", "fill", "latents", "predict", "show_source"]
+__all__ = ["Lab", "check", "fill", "latents", "predict", "share", "show_source", "unshare"]
