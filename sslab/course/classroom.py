@@ -8,6 +8,7 @@ import json
 import math
 import os
 import stat
+import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from sslab.lab.sharing import VERSION
 
 LARGEST = 64 * 1024                                                  # bytes; ours have a few hundred
 LONGEST = 2000                                                       # characters of a text
+FARTHEST = 1e12                                                      # from 0: what a figure can still draw
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def _text(value: Any) -> str:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= FARTHEST:
         raise ValueError
     return float(value)
 
@@ -180,7 +182,7 @@ def _time(value: Any) -> datetime:
 
 def _switch(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError
+        raise TypeError
     return value
 
 
@@ -222,7 +224,9 @@ def _possible(facts: Mapping[str, Any]) -> bool:
 
 
 def predictions(shared: Shared, lessons: Iterable[str] = ()) -> list[Prediction]:
-    """The questions that were guessed at, in the course's order; each session's last guess and last outcome count.
+    """The questions that were guessed at, lesson by lesson in the order in which they were met.
+
+    Each session's last guess and last outcome count.
 
     A question that differs between sessions (another version of the notebook) is shown as most have it.
 
@@ -232,7 +236,10 @@ def predictions(shared: Shared, lessons: Iterable[str] = ()) -> list[Prediction]
     found: list[Prediction] = []
     wanted = set(lessons)
     guesses = shared.of("guess")
-    for name in sorted({answer.facts["prediction"] for answer in guesses}):
+    places: dict[str, list[int]] = {}
+    for answer in guesses:
+        places.setdefault(answer.facts["prediction"], []).append(answer.count)
+    for name in sorted(places, key=lambda name: (name.split("/")[0], statistics.median(places[name]), name)):
         mine = [answer for answer in guesses if answer.facts["prediction"] == name]
         form = Counter(json.dumps([answer.facts[key] for key in ("question", "options", "low", "high", "unit")])
                        for answer in mine).most_common(1)[0][0]
