@@ -100,7 +100,7 @@ def test_what_is_shared(folder):
 
 def test_nothing_tells_who_it_was(folder):
     def tells(_):
-        raise RuntimeError("/home/ada/thesis.py")
+        raise RuntimeError("/people/ada/thesis.py")
 
     share()
     ask().record("all alike")

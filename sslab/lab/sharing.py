@@ -62,10 +62,10 @@ class Sharing:
         self.written.append(path)
 
     def __repr__(self) -> str:
-        name = f"the name you gave, {self.name}" if self.name else "no name"
+        name = f"and the name you gave, {self.name}; never" if self.name else "no name, and never"
         return (f"You share your answers with the class. From now on this session's guesses with what happened, what checks say "
-                f"(passed, or the mistake's name) and quiz answers are written to {self.folder}. With them go {name}, a random "
-                f"number for this session ({self.session}) and the time to the minute; never your code. To stop: unshare(). "
+                f"(passed, or the mistake's name) and quiz answers are written to {self.folder}, with a random number for this "
+                f"session ({self.session}) and the time to the minute, {name} your code. To stop: unshare(). "
                 "To stop and take back what was sent: unshare(withdraw=True).")
 
     def _repr_html_(self) -> str:
