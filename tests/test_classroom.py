@@ -175,6 +175,14 @@ def test_a_folder_that_fails_does_no_harm(folder, monkeypatch):
         share()
 
 
+def test_what_is_no_plain_json_does_no_harm(folder):
+    share()
+    guess = predict("07/x", "How many?", low=0, high=float("inf"))
+    guess.record(3)
+    guess.reveal(float("nan"))
+    assert guess.guess == 3.0 and "Not shared" in guess.status and len(list(folder.iterdir())) == 1
+
+
 @pytest.mark.skipif(not hasattr(os, "fork") or os.geteuid() != 0, reason="needs two users: root, to become another")
 def test_a_drop_box_that_students_cannot_look_into(tmp_path_factory):
     """docs/classroom.md's folder, mode 1733: a student writes and withdraws; nobody but the lecturer lists."""
@@ -260,6 +268,16 @@ def test_damaged_files_are_skipped_and_listed(here):
         assert words is None or words in reasons[name], (name, reasons[name])
     page = classroom_page.page(shared, {})
     assert "pipe.json" in page and "not a plain file" in page
+
+
+def test_a_file_whose_name_is_no_text(here):
+    Path(os.fsdecode(os.fsencode(here) + b"/\xff.json")).write_text("{}")
+    page = here / "page.html"
+    classroom_page.write(classroom_page.page(classroom.read(here), {}), page)
+    assert "udcff.json" in page.read_text(encoding="utf-8")
+    with pytest.raises(FileExistsError):
+        classroom_page.write("", page)
+    assert [path.name for path in here.iterdir() if path.name.startswith(".")] == []
 
 
 def test_older_answers_can_be_left_out(here):

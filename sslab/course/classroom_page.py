@@ -1,9 +1,11 @@
 """The class's page: one HTML file with everything in it, what was guessed beside what happened."""
 
 import base64
+import errno
 import html
 import io
 import json
+import os
 import re
 import textwrap
 import time
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sslab.course.classroom import Checked, Prediction, Quizzed, Shared, checks, predictions, quizzes
-from sslab.course.ledger import folder
+from sslab.course.ledger import folder, write_atomically
 from sslab.course.outcomes import Outcome
 
 LISTED = 200                                                         # skipped files that are named
@@ -70,8 +72,9 @@ def write(text: str, path: Path, replace: bool = False) -> None:
         FileExistsError: it is there.
         OSError: it cannot be written.
     """
-    with open(path, "w" if replace else "x", encoding="utf-8") as file:
-        file.write(text)
+    if os.path.lexists(path) and not replace:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    write_atomically(path, text)
 
 
 # ---- the parts
@@ -305,4 +308,5 @@ def _some(count: int, one: str) -> str:
 
 
 def _e(text: Any) -> str:
-    return html.escape(str(text))
+    """Escaped; the name of a file may be no text at all."""
+    return html.escape(str(text).encode("utf-8", "backslashreplace").decode())

@@ -45,6 +45,7 @@ class Sharing:
 
         Raises:
             OSError: the folder cannot be written.
+            ValueError: a fact is no plain JSON, such as an infinite number.
         """
         count = len(self.written)
         path = self.folder / f"{self.session}-{count:05}.json"
@@ -55,10 +56,9 @@ class Sharing:
             beside.write_text(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
             beside.chmod(0o644)                                      # the lecturer reads it, whatever the umask
             os.replace(beside, path)
-        except OSError:
+        finally:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
-            raise
         self.written.append(path)
 
     def __repr__(self) -> str:
@@ -154,8 +154,8 @@ def send(kind: str, **facts: Any) -> str:
         return ""
     try:
         _now.write(kind, facts)
-    except OSError:
-        return f"Not shared: {_now.folder} cannot be written."
+    except (OSError, ValueError):
+        return f"Not shared: it could not be written to {_now.folder}."
     return f"Shared with the class, in {_now.folder}; unshare() stops it."
 
 
