@@ -41,6 +41,34 @@ def lint(notebooks: tuple[str, ...]) -> None:
 
 
 @course.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), default="class_report.html", show_default=True)
+@click.option("--replace", is_flag=True, help="Replace OUTPUT if it is there.")
+@click.option("--lesson", "lessons", multiple=True, metavar="NN", help="Only this lesson; several times for several.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="Leave out what is older (UTC).")
+@click.option("--before", is_flag=True, help="Guesses only, nothing of what happened: to show before the run.")
+def report(folder, output, replace, lessons, since, before) -> None:
+    """What a class shared in FOLDER: its guesses beside what happened, and the mistakes that checks named."""
+    from sslab.course import claims, classroom, classroom_page
+    from sslab.course.outcomes import outcomes
+
+    for lesson in lessons:
+        if not (len(lesson) == 2 and lesson.isdigit()):
+            raise click.UsageError(f"--lesson: got {lesson!r}, takes a number of two digits such as 07")
+    if output.exists() and not replace:
+        raise click.UsageError(f"--output: {output} is there already; takes a new name, or --replace")
+    if not output.parent.is_dir():
+        raise click.UsageError(f"--output: got {str(output)!r}, takes a file in a folder that is there")
+    shared = _plainly(lambda: classroom.read(folder, since))
+    found = {} if before else outcomes(ledgers.read(), claims.defined())
+    try:
+        classroom_page.write(classroom_page.page(shared, found, lessons, before), output, replace)
+    except OSError as error:
+        raise click.ClickException(f"--output: {output} cannot be written ({error.strerror})") from None
+    click.echo(f"{len(shared.sessions)} sessions, {len(shared.answers)} files read, {len(shared.skipped)} skipped: {output}")
+
+
+@course.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--list", "only_list", is_flag=True, help="Show what is finished; run nothing.")
 @click.option("--force", multiple=True, metavar="NAME", help="Measure NAME again although it is finished.")

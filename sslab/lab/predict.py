@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sslab._inputs import takes
+from sslab.lab import sharing
 
 FILE = "predictions.json"
 STATIC = Path(__file__).parent / "static"
@@ -43,7 +44,8 @@ def predict(name: str, question: str, options: Sequence[str] = (), *, low: float
     """Ask for a guess: with `options` one of them, without a number.
 
     The guess is kept in the returned object and, with the time, added to predictions.json beside the
-    notebook. It goes nowhere else. SSLAB_PREDICTIONS=off or `save=False` keeps it in memory only.
+    notebook. SSLAB_PREDICTIONS=off or `save=False` keeps it in memory only; else, and only after you have called
+    `sslab.lab.share`, it goes to the class's folder too.
 
     Args:
         name: "NN/what", the guess's name in the file.
@@ -84,7 +86,8 @@ def _widget() -> type:
 
         def __init__(self, name: str, save: bool, **traits: Any) -> None:
             super().__init__(**traits)
-            self.name, self.guess, self._save = name, None, save
+            self.name, self.guess, self._save = name, None, save and os.environ.get("SSLAB_PREDICTIONS") != "off"
+            self.status = sharing.invitation() if self._save else ""
             self.on_msg(self._asked)
 
         def record(self, guess: str | float) -> None:
@@ -94,14 +97,18 @@ def _widget() -> type:
                 ValueError: not one of the options, or not a number from low to high.
             """
             self.guess = self._checked(guess)
-            saved = self._save and os.environ.get("SSLAB_PREDICTIONS") != "off" and _append({
+            saved = self._save and _append({
                 "name": self.name, "question": self.question, "guess": self.guess,
                 "time": datetime.now(UTC).isoformat(timespec="seconds")})
-            note = "" if saved else " (In this session only.)"
-            self.status = f"Recorded: {self._words(self.guess)}.{note}"
+            asked = {"options": self.options} if self.options else {"low": self.low, "high": self.high, "unit": self.unit}
+            shared = self._save and sharing.send("guess", prediction=self.name, question=self.question, **asked, guess=self.guess)
+            note = "" if saved else " (In this session only.)" if not shared else " (Not kept beside the notebook.)"
+            self.status = " ".join(filter(None, [f"Recorded: {self._words(self.guess)}.{note}", shared]))
 
         def reveal(self, actual: str | float) -> Revealed:
             """Your guess beside what happened: an option, or a number from the run."""
+            if self._save and (isinstance(actual, str) or math.isfinite(actual)):
+                sharing.send("outcome", prediction=self.name, actual=actual if isinstance(actual, str) else float(actual))
             if self.guess is None:
                 return Revealed(f"You recorded no guess this time. It was: {self._words(actual)}.")
             text = f"You said: {self._words(self.guess)}. It was: {self._words(actual)}."

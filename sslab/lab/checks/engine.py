@@ -10,11 +10,13 @@ import itertools
 import os
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from sslab.lab import sharing
 
 TOLERANCE = 1e-4
 
@@ -39,16 +41,17 @@ class Result:
     hint: str = ""
     convention: str = ""
     written: bool = True                                             # False: the student has not begun
+    shared: str = ""                                                 # that it was sent to the class's folder, in words
 
     def __bool__(self) -> bool:
         return self.passed
 
     def __repr__(self) -> str:
-        return "\n".join(filter(None, [f"{self.function}: {self.headline}", self.hint, self.convention]))
+        return "\n".join(filter(None, [f"{self.function}: {self.headline}", self.hint, self.convention, self.shared]))
 
     def _repr_html_(self) -> str:
         colour = "#009E73" if self.passed else "#D55E00" if self.written else "#999999"
-        body = "".join(f"<p>{html.escape(text)}</p>" for text in (self.hint, self.convention) if text)
+        body = "".join(f"<p>{html.escape(text)}</p>" for text in (self.hint, self.convention, self.shared) if text)
         return (f'<div style="border-left: 4px solid {colour}; padding-left: 0.8em"><p><strong>'
                 f"{html.escape(self.function)}: {html.escape(self.headline)}</strong></p>{body}</div>")
 
@@ -86,7 +89,7 @@ class Check:
 
     def __call__(self, student: Callable[..., Any]) -> Result:
         """Check `student`; shows itself in a notebook and never raises, except under SSLAB_CHECKS=strict."""
-        result = self.diagnose(student)
+        result = told_to_class(self.diagnose(student))
         if os.environ.get("SSLAB_CHECKS") == "strict" and not result.passed:
             raise AssertionError(repr(result))
         return result
@@ -217,6 +220,14 @@ class Check:
 
     def _fails(self, headline: str, misconception: str | None = None, hint: str = "") -> Result:
         return Result(self.function, False, headline, misconception, hint, self.convention)
+
+
+def told_to_class(result: Result) -> Result:
+    """The result, sent to the class's folder if the student shares; what they have not begun is not sent."""
+    if not result.written:
+        return result
+    return replace(result, shared=sharing.send("check", function=result.function, passed=result.passed,
+                                               misconception=result.misconception))
 
 
 def generator(seed: int) -> torch.Generator:
