@@ -460,3 +460,19 @@ def test_the_command(here):
     assert (here / "class_report.html").read_text(encoding="utf-8") == page
     assert run(course, ["report", str(here), "--replace", "--before", "--since", "2026-11-24"]).exit_code == 0
     assert "nothing to show yet" in (here / "class_report.html").read_text(encoding="utf-8")
+
+
+def test_quiz_answers_are_shared(folder):
+    from sslab.lab import quiz
+
+    assert "Yours are not sent" in quiz("07").score
+    share()
+    form = quiz("07")
+    question = form.bank.questions[0]
+    wrong = next(number for number, answer in enumerate(question.answers) if not answer.right)
+    form.answer(question.id, wrong)
+    form.answer(question.id, question.right)
+    assert "Shared with the class" in form.score
+    (one,) = classroom.quizzes(classroom.read(folder))
+    assert (one.name, one.answered, one.right) == (f"07/{question.id}", 1, 0)
+    assert dict(one.misconceptions) == {question.answers[wrong].misconception: 1}

@@ -13,6 +13,7 @@ from typing import Any
 
 from sslab.course.quiz import Bank, Question, read
 from sslab.course.quiz.markup import as_html, as_text
+from sslab.lab import sharing
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Reply:
 
 
 def quiz(lesson: str, *, only: Sequence[str] = (), seed: int = 0, folder: Path | None = None):
-    """The questions on a lesson. Answers stay in the returned object; nothing is written and nothing sent.
+    """The questions on a lesson. Answers stay in the returned object; they are sent to the class's folder only after
+    you have called `sslab.lab.share`.
 
     Args:
         lesson: its number, "07".
@@ -72,7 +74,7 @@ def _widget() -> type:
 
         def __init__(self, bank: Bank) -> None:
             self.bank, self.answers = bank, {}
-            super().__init__(title=f"Questions on {bank.number} · {bank.title}", score=self._scored(), questions=[
+            super().__init__(title=f"Questions on {bank.number} · {bank.title}", score=_line(self._scored(), sharing.invitation()), questions=[
                 {"id": question.id, "text": as_html(question.text),
                  "answers": [as_html(answer.text) for answer in question.answers]} for question in bank.questions])
             self.on_msg(self._asked)
@@ -93,8 +95,10 @@ def _widget() -> type:
             answer = asked.answers[number]
             self.answers.setdefault(question, []).append(number)
             reply = Reply(answer.right, answer.say, asked.why)
+            shared = sharing.send("quiz", question=f"{self.bank.number}/{question}", answer=as_text(answer.text),
+                                  right=answer.right, misconception=answer.misconception)
             with self.hold_sync():
-                self.score = self._scored()
+                self.score = _line(self._scored(), shared)
                 self.replies = self.replies | {
                     question: {"chosen": number, "right": reply.right, "text": reply._repr_html_()}}
             return reply
@@ -124,6 +128,10 @@ def _widget() -> type:
             return "\n".join([*lines, "", self.score])
 
     return Quiz
+
+
+def _line(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
 
 
 def _still(title: str, questions: Sequence[Question]) -> str:
