@@ -36,13 +36,13 @@ class Sandbox:
     """A process from which submitted functions are forked, one at a time.
 
     Args:
-        seconds: how long one function may take in all, by the clock and by the CPU.
+        seconds: of the CPU that one function may take in all; by the clock it may take three times as long.
         memory: bytes that it may take beside what torch takes.
     Raises:
         OSError: this system cannot fork (Windows).
     """
 
-    def __init__(self, seconds: int = 30, memory: int = 2 * 2**30) -> None:
+    def __init__(self, seconds: int = 20, memory: int = 2 * 2**30) -> None:
         if not hasattr(os, "fork"):
             raise OSError("grading needs fork and resource limits: Linux, macOS or WSL")
         self.seconds, self.memory = seconds, memory
@@ -61,6 +61,8 @@ class Sandbox:
             source: Python, only what the function needs.
             name: of the function.
             names: what it may use of sslab: name -> dotted name, or a tree of them.
+        Raises:
+            Exception: what the definition raises.
         """
         job = {"source": source, "function": name, "names": names or {}, "seconds": self.seconds,
                "memory": self.memory, "path": [str(PACKAGE.parent)] if names else [],
@@ -68,7 +70,13 @@ class Sandbox:
         ours, theirs = socket.socketpair()
         with theirs:
             pid = self._fork(theirs)
-        return Remote(ours, pid, job)
+        remote = Remote(ours, pid, self.seconds)
+        try:
+            remote.define(job)
+        except Exception:
+            remote.close()
+            raise
+        return remote
 
     def close(self) -> None:
         """End the process."""
@@ -105,9 +113,16 @@ class Sandbox:
 class Remote:
     """A submitted function in its process. Call it as if it were here: values, gradients, changed arguments, errors."""
 
-    def __init__(self, channel: socket.socket, pid: int, job: dict) -> None:
-        self._channel, self._pid, self._end = channel, pid, time.monotonic() + job["seconds"]
-        self._seconds, self._callbacks, self._asked, self._stopped = job["seconds"], [], 0, ""
+    def __init__(self, channel: socket.socket, pid: int, seconds: int) -> None:
+        self._channel, self._pid, self._end = channel, pid, time.monotonic() + 3 * seconds
+        self._seconds, self._callbacks, self._asked, self._stopped = seconds, [], 0, ""
+
+    def define(self, job: dict) -> None:
+        """Run the definitions over there.
+
+        Raises:
+            Exception: what they raise.
+        """
         self._exchange(job)
 
     def __call__(self, *arguments):
@@ -179,8 +194,8 @@ class Remote:
                     raise ValueError("too many questions")
                 self._send(*self._answer(answer, blobs))
         except (TimeoutError, EOFError, OSError) as error:
-            slow = isinstance(error, TimeoutError) or time.monotonic() > self._end
-            self._stop(f"it took more than {self._seconds} s" if slow else "its process ended")
+            slow = isinstance(error, TimeoutError)
+            self._stop("it took too long" if slow else f"its process ended (it may take {self._seconds} s of the CPU)")
         except UNREADABLE:
             self._stop("what came back cannot be read")
         if answer["kind"] == "raised":
