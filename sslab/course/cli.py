@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from sslab.course import ledger as ledgers
+from sslab.course.grading import cli as grading
 
 
 @click.group()
@@ -89,6 +90,10 @@ def run(notebooks: tuple[str, ...], output: Path | None, record: bool) -> None:
     failed = [report.slug for report in reports if report.problems]
     if failed:
         raise click.ClickException(f"not as it should be: {', '.join(failed)}")
+
+
+for command in (grading.assignment, grading.autograde, grading.mark, grading.confusion):
+    course.add_command(command)
 
 
 def _plainly(work):
