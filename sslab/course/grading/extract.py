@@ -10,6 +10,7 @@ import builtins
 import symtable
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 # What an exercise may import beside what its solution takes from sslab.
 LIBRARIES = {"torch", "numpy", "scipy", "sklearn", "einops", "math", "cmath", "itertools", "functools", "operator",
@@ -25,15 +26,21 @@ class Refused(ValueError):
         self.hint = hint
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Statement:
-    """One top-level statement: its text, the names that it binds and those it refers to."""
+    """One top-level statement: the names that it binds, and once they are asked for its text and what it refers to."""
 
     node: ast.stmt
-    text: str
     binds: frozenset[str]
-    needs: frozenset[str]
-    cell: int
+    lines: list[str]
+
+    @cached_property
+    def text(self) -> str:
+        return _text(self.node, self.lines)
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        return frozenset(_needs(self.text))
 
 
 @dataclass(frozen=True)
@@ -57,22 +64,22 @@ def take(cells: list[str], function: str, first: int | None = None, spare: list[
     Raises:
         Refused: it is not there, cannot be read, or uses what it may not.
     """
-    found = [*_statements(spare, -len(spare)), *_statements(cells, 0)]
-    own = [s for s in found if function in s.binds and s.cell >= 0]
-    own = [s for s in own if s.cell == first] or own
+    mine = [_statements(cell) for cell in cells]
+    found = [s for cell in (*map(_statements, spare), *mine) for s in cell]
+    own = [s for s in (mine[first] if first is not None else ()) if function in s.binds]
+    own = own or [s for cell in mine for s in cell if function in s.binds]
     if not own:
         if first is not None and _unreadable(cells[first]):
             raise Refused(f"not Python: {_unreadable(cells[first])}", "Run the cell and see where Python stumbles.")
         raise Refused(f"there is no function {function}", f"Call it {function}, as the notebook does.")
-    wanted, todo = {id(own[-1]): own[-1]}, [own[-1]]
+    wanted, todo = {own[-1]}, [own[-1]]
     while todo:
         for name in todo.pop().needs - {function}:
-            bound = [s for s in found if name in s.binds or "*" in s.binds and not hasattr(builtins, name)]
-            bound = [s for s in bound if name in s.binds] or bound
-            if bound and id(bound[-1]) not in wanted:
-                wanted[id(bound[-1])] = bound[-1]
+            bound = [s for s in found if name in s.binds] or [s for s in found if "*" in s.binds and not hasattr(builtins, name)]
+            if bound and bound[-1] not in wanted:
+                wanted.add(bound[-1])
                 todo.append(bound[-1])
-    statements = [s for s in found if id(s) in wanted]
+    statements = [s for s in found if s in wanted]
     roots = {name: dotted for s in statements for name, dotted in _of_sslab(s.node)}
     for s in statements:
         _only_libraries(s.node)
@@ -102,20 +109,16 @@ def _unreadable(cell: str) -> str:
     return ""
 
 
-def _statements(cells: list[str], start: int) -> Iterator[Statement]:
-    """The top-level statements of all cells that can be read."""
-    for number, cell in enumerate(cells, start):
-        try:
-            text = plain(cell)
-            nodes = ast.parse(text).body
-        except (SyntaxError, ValueError, RecursionError):
-            continue
-        lines = text.splitlines()
-        for node in nodes:
-            binds = frozenset(_binds(node))
-            if binds:
-                one = _text(node, lines)
-                yield Statement(node, one, binds, frozenset(_needs(one)), number)
+@lru_cache(256)
+def _statements(cell: str) -> tuple[Statement, ...]:
+    """The top-level statements of a cell that bind a name; none if it cannot be read."""
+    try:
+        text = plain(cell)
+        nodes = ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError):
+        return ()
+    lines = text.splitlines()
+    return tuple(Statement(node, binds, lines) for node in nodes if (binds := frozenset(_binds(node))))
 
 
 def _text(node: ast.stmt, lines: list[str]) -> str:

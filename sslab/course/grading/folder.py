@@ -1,6 +1,9 @@
 """A course folder of nbgrader: made from our sources, released and graded by nbgrader itself."""
 
 import importlib.util
+import os
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 from sslab.course import source
@@ -50,7 +53,8 @@ def assignment(number: str, folder: Path, ledger: Ledger | None = None, draft: b
     if not config.exists():
         write_atomically(config, CONFIG)
     write_atomically(file, text)
-    _done(api(folder).generate_assignment(number))
+    with _tools():
+        _done(api(folder).generate_assignment(number))
     return [file, folder / "release" / number / file.name]
 
 
@@ -75,10 +79,11 @@ def autograde(number: str, folder: Path, students: tuple[str, ...] = (), force: 
         if not found or (students and wanted not in found):
             raise ValueError(f"submissions: looked for {wanted} in {folder}/submitted/STUDENT/{number}, found {', '.join(found) or 'nobody'}")
     rows, grader = [], api(folder)
-    for student in students or found:
-        _done(grader.autograde(number, student, force=force))
-        _done(grader.generate_feedback(number, student, force=force))
-        rows += _rows(folder, number, student)
+    with _tools():
+        for student in students or found:
+            _done(grader.autograde(number, student, force=force))
+            _done(grader.generate_feedback(number, student, force=force))
+            rows += _rows(folder, number, student)
     return rows
 
 
@@ -127,6 +132,17 @@ def _rows(folder: Path, number: str, student: str) -> list[dict]:
 def _needs_nbgrader() -> None:
     if importlib.util.find_spec("nbgrader") is None:
         raise ModuleNotFoundError('nbgrader is not installed: pip install "sslab[teach]", in a checkout pip install -e ".[teach]"')
+
+
+@contextmanager
+def _tools():
+    """nbgrader makes its database with the command alembic: it lies beside this Python, activated or not."""
+    before = os.environ.get("PATH", "")
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
 
 
 def _done(result: dict) -> None:

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +49,7 @@ class Sandbox:
         self.seconds, self.memory = seconds, memory
         self._control = self._process = None
 
-    def __enter__(self) -> "Sandbox":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_) -> None:
@@ -146,7 +147,7 @@ class Remote:
         self._channel.close()
         self._stopped = self._stopped or "it was ended"
 
-    def __enter__(self) -> "Remote":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_) -> None:
