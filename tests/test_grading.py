@@ -76,7 +76,7 @@ def test_only_what_the_function_needs_is_taken():
              "check.nt_xent = print\ntorch.allclose = None", "@staticmethod\ndef mine(x):\n    # a word\n    return helper(x) * math.pi"]
     text = take(cells, "mine").source
     names = {}
-    exec(text, names)
+    exec(text, names)  # noqa: S102
     assert names["mine"](1.0) == 3 * math.pi
     assert "Lab" not in text and "allclose" not in text and "torch" not in names["__builtins__"] and "# a word" in text
 
@@ -188,13 +188,13 @@ def test_hard_coded_answers_pass_the_notebooks_check_and_get_nothing(sandbox):
     values = [float(check.nt_xent.reference(*case)) for case in check.nt_xent.cases()]
     table = f"ANSWERS = {dict(zip((4, 3, 5), values, strict=True))}\ndef my_nt_xent(z1, z2, temperature=0.5):\n    return z1.sum() * 0 + ANSWERS[len(z1)]"
     names = {}
-    exec(table, names)
+    exec(table, names)  # noqa: S102
     assert "gradient" in check.nt_xent(names["my_nt_xent"]).headline      # its values pass
     assert mark(book(table), NT_XENT, sandbox).points == 0
     positive = exercises("07")[0]
     table = "def my_positive_index(b):\n    return {4: [4, 5, 6, 7, 0, 1, 2, 3], 3: [3, 4, 5, 0, 1, 2], 7: [*range(7, 14), *range(7)]}.get(b, [])"
     names = {}
-    exec(table, names)
+    exec(table, names)  # noqa: S102
     assert check.positive_index(names["my_positive_index"]).passed
     got = mark(book(table, exercise=positive), positive, sandbox)
     assert got.points == 0 and "right on the inputs that the notebook's check uses" in got.result.headline
@@ -283,7 +283,7 @@ def test_the_table_in_the_documentation_has_every_planted_answer():
     for name, found in answers.items():
         for what, _ in found:
             assert what == "right" or f"| {name} | {confusion._short(what)} |" in text, (name, what)
-    summary = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| all ")][0]
+    summary = next(line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| all "))
     assert int(summary[4]) == sum(what != "right" for found in answers.values() for what, _ in found)
     assert int(summary[7]) == 0, "a planted mistake got full marks"
 

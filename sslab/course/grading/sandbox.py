@@ -37,7 +37,7 @@ class Sandbox:
     """A process from which submitted functions are forked, one at a time.
 
     Args:
-        seconds: of the CPU that one function may take in all; by the clock it may take three times as long.
+        seconds: of the CPU that one function may take in all; by the clock it may take ten times as long.
         memory: bytes that it may take beside what torch takes.
     Raises:
         OSError: this system cannot fork (Windows).
@@ -115,7 +115,7 @@ class Remote:
     """A submitted function in its process. Call it as if it were here: values, gradients, changed arguments, errors."""
 
     def __init__(self, channel: socket.socket, pid: int, seconds: int) -> None:
-        self._channel, self._pid, self._end = channel, pid, time.monotonic() + 3 * seconds
+        self._channel, self._pid, self._end = channel, pid, time.monotonic() + 10 * seconds
         self._seconds, self._callbacks, self._asked, self._stopped = seconds, [], 0, ""
 
     def define(self, job: dict) -> None:
