@@ -121,7 +121,7 @@ def test_values_gradients_changes_and_errors_come_through(sandbox):
     ("import socket\n    socket.socket()", "not in an exercise: socket"),
     ("import subprocess\n    subprocess.run(['true'])", "not in an exercise: "),
     ("import os\n    os.fork()", "not in an exercise: os.fork"),
-    ("open('/tmp/sslab_was_here', 'w')", "not in an exercise: files"),
+    ("open('/tmp/was_here', 'w')", "not in an exercise: files"),
     ("import sslab", "not in an exercise: sslab's own functions"),
     ("import os\n    os._exit(0)", "its process ended"),
     ("import os\n    for fd in range(3, 20):\n        try: os.write(fd, b'x' * 64)\n        except OSError: pass", "cannot be read"),
@@ -130,7 +130,7 @@ def test_values_gradients_changes_and_errors_come_through(sandbox):
 def test_what_a_submission_cannot_do(sandbox, body, said):
     with sandbox.function(f"def f():\n    {body}\n    return 1", "f") as f, pytest.raises(Exception, match=said):
         f()
-    assert not Path("/tmp/sslab_was_here").exists()
+    assert not Path("/tmp/was_here").exists()
 
 
 def test_a_function_that_does_not_end_is_ended_and_the_next_one_runs():
