@@ -154,7 +154,9 @@ class Serving:
 
     def run(self):
         job = self.job
+        sys.path[:0] = job["path"]
         names = {name: _taken_from(what) for name, what in job["names"].items()}
+        del sys.path[: len(job["path"])]
         _limit(job)
         linecache.cache[FILE] = (len(job["source"]), None, job["source"].splitlines(True), FILE)
         names["__name__"] = "submission"
@@ -285,14 +287,15 @@ def _limit(job):
     resource.setrlimit(resource.RLIMIT_CPU, (job["seconds"], job["seconds"] + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    hidden = tuple(job["hidden"])
+    hidden, real = tuple(job["hidden"]), os.path.realpath
 
     def refuse(event, arguments):
         if event.startswith(FORBIDDEN):
             raise PermissionError(f"not in an exercise: {event}")
         if event == "import" and str(arguments[0]).partition(".")[0] == "sslab":
             raise PermissionError("not in an exercise: sslab's own functions")
-        if event == "open" and (arguments[2] & WRITES or str(arguments[0]).startswith(hidden)):
+        if event == "open" and (arguments[2] & WRITES or isinstance(arguments[0], (str, bytes))
+                                and os.fsdecode(real(arguments[0])).startswith(hidden)):
             raise PermissionError("not in an exercise: files")
 
     sys.addaudithook(refuse)
@@ -316,14 +319,15 @@ def main(fd):
                 control.close()
                 _serve(fds[0])
             os.close(fds[0])
-            control.sendall(struct.pack(">I", pid))
+            control.sendall(b"f")
+            control.recv(1)                                          # the sandbox has its answer, or is gone
+            os.kill(pid, 9)
             os.waitpid(pid, 0)
 
 
 def _serve(fd):
     try:
         job, _ = receive(lambda count: read_exactly(count, lambda left: os.read(fd, left)))
-        sys.path[:0] = job["path"]
         Serving(fd, job).run()
     finally:
         os._exit(0)

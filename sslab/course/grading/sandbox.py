@@ -13,12 +13,12 @@ import builtins
 import copy
 import io
 import os
-import signal
 import socket
 import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -47,7 +47,7 @@ class Sandbox:
         if not hasattr(os, "fork"):
             raise OSError("grading needs fork and resource limits: Linux, macOS or WSL")
         self.seconds, self.memory = seconds, memory
-        self._control = self._process = None
+        self._control = self._process = self._open = None
 
     def __enter__(self) -> Self:
         return self
@@ -56,7 +56,7 @@ class Sandbox:
         self.close()
 
     def function(self, source: str, name: str, names: dict | None = None) -> "Remote":
-        """The function `name` that `source` defines.
+        """The function `name` that `source` defines. It lasts until the next one is asked for.
 
         Args:
             source: Python, only what the function needs.
@@ -68,10 +68,12 @@ class Sandbox:
         job = {"source": source, "function": name, "names": names or {}, "seconds": self.seconds,
                "memory": self.memory, "path": [str(PACKAGE.parent)] if names else [],
                "hidden": [str(PACKAGE), str(PACKAGE.parent / "notebooks")]}
+        if self._open is not None:
+            self._open.close()
         ours, theirs = socket.socketpair()
         with theirs:
-            pid = self._fork(theirs)
-        remote = Remote(ours, pid, self.seconds)
+            self._fork(theirs)
+        remote = self._open = Remote(ours, self._end_fork, self.seconds)
         try:
             remote.define(job)
         except Exception:
@@ -87,18 +89,26 @@ class Sandbox:
             self._process.wait()
             self._process = None
 
-    def _fork(self, theirs: socket.socket) -> int:
+    def _fork(self, theirs: socket.socket) -> None:
         for again in (True, False):
             try:
                 if self._process is None:
                     self._start()
                 socket.send_fds(self._control, [b"."], [theirs.fileno()])
-                return struct.unpack(">I", read_exactly(4, self._control.recv))[0]
+                read_exactly(1, self._control.recv)
+                return
             except (EOFError, OSError):                              # it was ended: a new one, once
                 self.close()
                 if not again:
                     raise
-        raise AssertionError
+
+    def _end_fork(self) -> None:
+        """Have the process ended that runs the current function."""
+        self._open = None
+        try:
+            self._control.send(b"e")
+        except OSError:                                              # all of it has ended
+            self.close()
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
@@ -107,15 +117,15 @@ class Sandbox:
                 [sys.executable, "-I", runner.__file__, str(theirs.fileno())], pass_fds=[theirs.fileno()], cwd="/",
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 env={"PATH": os.defpath, "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"})
-        ours.settimeout(120)                                         # importing torch on a busy machine
+        ours.settimeout(600)                                         # importing torch on a busy machine
         self._control = ours
 
 
 class Remote:
     """A submitted function in its process. Call it as if it were here: values, gradients, changed arguments, errors."""
 
-    def __init__(self, channel: socket.socket, pid: int, seconds: int) -> None:
-        self._channel, self._pid, self._end = channel, pid, time.monotonic() + 10 * seconds
+    def __init__(self, channel: socket.socket, end: Callable[[], None], seconds: int) -> None:
+        self._channel, self._ended, self._end = channel, end, time.monotonic() + 10 * seconds
         self._seconds, self._callbacks, self._asked, self._stopped = seconds, [], 0, ""
 
     def define(self, job: dict) -> None:
@@ -139,13 +149,11 @@ class Remote:
         return self._with_gradient(value, [x for x in arguments if isinstance(x, Tensor)])
 
     def close(self) -> None:
-        """End the process."""
-        try:
-            os.kill(self._pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self._channel.close()
-        self._stopped = self._stopped or "it was ended"
+        """End its process."""
+        if not self._stopped:
+            self._stopped = "it was ended"
+            self._channel.close()
+            self._ended()
 
     def __enter__(self) -> Self:
         return self
