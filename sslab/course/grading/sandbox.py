@@ -82,11 +82,14 @@ class Sandbox:
         return remote
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, which ends what it forked."""
         if self._process is not None:
             self._control.close()
-            self._process.kill()
-            self._process.wait()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
             self._process = None
 
     def _fork(self, theirs: socket.socket) -> None:
