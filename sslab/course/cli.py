@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from sslab.course import ledger as ledgers
+from sslab.course.grading import cli as grading
 
 
 @click.group()
@@ -173,6 +174,10 @@ def quiz(lessons: tuple[str, ...], form: str, output: Path | None, seed: int, dr
         click.echo(_plainly(lambda: bank.export(banks, form, seed)).decode(), nl=False)
     else:
         click.echo(f"written: {_plainly(lambda: bank.save(banks, form, output, whole, seed, force))}")
+
+
+for command in (grading.assignment, grading.autograde, grading.mark, grading.confusion):
+    course.add_command(command)
 
 
 def _plainly(work):

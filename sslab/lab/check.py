@@ -34,15 +34,17 @@ from sslab.lab.checks.reconstruction import (
     reparametrise,
 )
 from sslab.lab.checks.scale import power_law, read_curve, run_cost, scaled_rate
+from sslab.lab.checks.transfer import break_even, fold_scaling, layer_rates, mean_corruption_error
 
 __all__ = ["allowed", "angular_distance", "annealed_mean", "barlow_twins", "bits_per_character",
-           "causal_mask", "causal_weights", "center_update", "clip", "colour_weights", "copies",
-           "cosine_similarity_matrix", "cross_correlation", "depends_on", "dino", "effective_rank", "elbo",
-           "enqueue", "equal_classes", "feature_std", "hide_tokens", "honest_choice", "ijepa", "info_nce",
-           "is_frozen", "kl_divergence", "knn_predict", "make_denoising_pair", "masked_patches",
-           "masked_tokens", "momentum_update", "moved", "name_the_leak", "negative_cosine", "neighbour_index",
-           "next_token", "nt_xent", "patchify", "pca_reconstruct", "positive_index", "power_law",
-           "prototypes_used", "push_weights", "random_mask", "read_curve", "recall_at", "reparametrise",
-           "rotation_task", "run_cost", "sample", "scaled_rate", "share_interval", "siglip", "sinkhorn",
-           "spectral", "swapped_prediction", "uniformity", "unigram", "unpatchify", "vicreg_covariance",
+           "break_even", "causal_mask", "causal_weights", "center_update", "clip", "colour_weights",
+           "copies", "cosine_similarity_matrix", "cross_correlation", "depends_on", "dino", "effective_rank",
+           "elbo", "enqueue", "equal_classes", "feature_std", "fold_scaling", "hide_tokens", "honest_choice",
+           "ijepa", "info_nce", "is_frozen", "kl_divergence", "knn_predict", "layer_rates",
+           "make_denoising_pair", "masked_patches", "masked_tokens", "mean_corruption_error",
+           "momentum_update", "moved", "name_the_leak", "negative_cosine", "neighbour_index", "next_token",
+           "nt_xent", "patchify", "pca_reconstruct", "positive_index", "power_law", "prototypes_used",
+           "push_weights", "random_mask", "read_curve", "recall_at", "reparametrise", "rotation_task",
+           "run_cost", "sample", "scaled_rate", "share_interval", "siglip", "sinkhorn", "spectral",
+           "swapped_prediction", "uniformity", "unigram", "unpatchify", "vicreg_covariance",
            "vicreg_variance", "zero_shot"]
