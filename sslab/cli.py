@@ -57,16 +57,17 @@ def lab(port, ip, open_browser, notebook):
 
 @main.command()
 @click.argument("folder", default="sslab-notebooks", type=click.Path(path_type=Path, file_okay=False))
-def notebooks(folder):
-    """Copy the course's notebooks to FOLDER (./sslab-notebooks) and keep every file that is there already."""
+@click.option("--solutions/--no-solutions", default=True, help="Also the folder of solutions.")
+def notebooks(folder, solutions):
+    """Copy the course's notebooks to FOLDER (./sslab-notebooks); what is there already is kept."""
     from sslab.course import ledger
     from sslab.serve import copy_missing
 
     try:
-        copied, kept = copy_missing(ledger.folder(), folder)
+        copied, kept = copy_missing(ledger.folder(), folder, "**/*.ipynb" if solutions else "*.ipynb")
     except OSError as error:
         raise click.ClickException(f"FOLDER: got {folder}, takes a folder that can be written to ({error.strerror})") from error
-    click.echo(f"{folder}: {len(copied)} notebooks copied, {len(kept)} kept that you changed")
+    click.echo(f"{folder}: {len(copied)} notebooks copied, {len(kept)} kept that differ from this version's")
 
 
 @main.command()

@@ -20,7 +20,6 @@ PASSWORD = secrets.token_hex(8)
 TOKEN = secrets.token_hex(16)
 
 CONFIG = """
-import os
 c = get_config()
 load_subconfig({shared!r})                                            # what deploy/ ships
 c.JupyterHub.bind_url = "http://127.0.0.1:{port}/"
@@ -35,7 +34,7 @@ c.Authenticator.allowed_users = set({users!r})
 c.JupyterHub.spawner_class = "jupyterhub.spawner.LocalProcessSpawner"  # a real unix user each
 c.LocalProcessSpawner.cpu_limit = {cores}                              # said to the server, not enforced: that is a container's job
 c.Spawner.start_timeout = c.Spawner.http_timeout = 120
-c.Spawner.env_keep = [*os.environ]
+c.Spawner.env_keep.extend(["SSLAB_MODE"])
 c.JupyterHub.services = [{{"name": "test", "api_token": {token!r}}}]
 c.JupyterHub.load_roles = [{{"name": "test", "services": ["test"], "scopes": ["admin:users", "admin:servers", "tokens"]}}]
 """
@@ -84,6 +83,9 @@ def jupyterhub(users: list[str], state: Path, cores: int = 1, **environment: str
                     raise RuntimeError(f"JupyterHub did not answer:\n{(state / 'log').read_text()}")
                 time.sleep(0.3)
             yield address
+        except Exception as error:
+            error.add_note(f"the hub's log ends:\n{(state / 'log').read_text()[-4000:]}")
+            raise
         finally:
             hub.send_signal(signal.SIGTERM)                          # it ends the servers and the proxy
             try:
@@ -135,12 +137,12 @@ class Person:
             time.sleep(0.3)
 
     def start_kernel(self) -> None:
-        import websockets.sync.client as websockets
+        import websocket
 
         kernel = self.ask("POST", f"/user/{self.name}/api/kernels", {"name": "python3"})["id"]
-        self.socket = websockets.connect(
-            f"{self.address.replace('http', 'ws', 1)}/user/{self.name}/api/kernels/{kernel}/channels", max_size=None,
-            additional_headers={"Authorization": f"token {self.token}"})
+        self.socket = websocket.create_connection(
+            f"{self.address.replace('http', 'ws', 1)}/user/{self.name}/api/kernels/{kernel}/channels",
+            header=[f"Authorization: token {self.token}"])
 
     def run(self, code: str, wait: float = 60) -> str:
         """Run code in the kernel; returns what it printed. Raises RuntimeError with the error that it raised."""
@@ -148,19 +150,21 @@ class Person:
                   "version": "5.3", "date": "2026-01-01T00:00:00Z"}
         self.socket.send(json.dumps({"header": header, "parent_header": {}, "metadata": {}, "channel": "shell", "content": {
             "code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}}))
-        printed, deadline = "", time.monotonic() + wait
-        done = set()
+        printed, raised, done, deadline = "", "", set(), time.monotonic() + wait
         while done != {"reply", "idle"}:
-            message = json.loads(self.socket.recv(timeout=max(0.1, deadline - time.monotonic())))
+            self.socket.settimeout(max(0.1, deadline - time.monotonic()))
+            message = json.loads(self.socket.recv())
             if message["parent_header"].get("msg_id") != header["msg_id"]:
                 continue
             kind, content = message["header"]["msg_type"], message["content"]
             if kind == "stream":
                 printed += content["text"]
-            elif kind == "error":
-                raise RuntimeError(f"{content['ename']}: {content['evalue']}")
             elif kind == "execute_reply":
                 done.add("reply")
+                if content["status"] != "ok":
+                    raised = f"{content.get('ename')}: {content.get('evalue')}"
             elif kind == "status" and content["execution_state"] == "idle":
                 done.add("idle")
+        if raised:
+            raise RuntimeError(raised)
         return printed.strip()

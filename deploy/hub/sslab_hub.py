@@ -8,11 +8,12 @@ tests/test_hub.py runs it in a real hub.
 """
 
 import math
+import os
 
 
 def threads(spawner):
     """Threads for numpy and torch: the server's cores, so that sixty servers do not each start one for every core there is."""
-    return str(max(1, math.ceil(spawner.cpu_limit))) if spawner.cpu_limit else ""
+    return str(max(1, math.ceil(spawner.cpu_limit or os.cpu_count())))
 
 
 # The chart for Kubernetes and The Littlest JupyterHub set their own spawner's options, which would hide Spawner's.
@@ -20,7 +21,9 @@ c = get_config()  # noqa: F821  JupyterHub defines it
 for name in ("Spawner", "SystemdSpawner", "KubeSpawner"):
     spawner = c[name]
     # Every student gets a copy of the notebooks; what is there stays. A server starts also where that fails (a full disk).
-    spawner.cmd = ["sh", "-c", 'python -m sslab notebooks; exec jupyterhub-singleuser "$@"', "jupyterhub-singleuser"]
+    spawner.cmd = ["sh", "-c", 'python -m sslab notebooks --no-solutions; exec jupyterhub-singleuser "$@"', "jupyterhub-singleuser"]
+    # On one server accounts share its ports: without encryption any of them can listen to what another's kernel prints.
+    spawner.args = ["--KernelManager.transport_encryption=auto"]
     spawner.default_url = "/lab/tree/sslab-notebooks/00_start_here.ipynb"
     spawner.environment.update({
         "OMP_NUM_THREADS": threads,
