@@ -33,7 +33,7 @@ c.DummyAuthenticator.password = {password!r}
 c.Authenticator.allowed_users = set({users!r})
 c.JupyterHub.spawner_class = "jupyterhub.spawner.LocalProcessSpawner"  # a real unix user each
 c.LocalProcessSpawner.cpu_limit = {cores}                              # said to the server, not enforced: that is a container's job
-c.Spawner.start_timeout = c.Spawner.http_timeout = 120
+c.Spawner.start_timeout = c.Spawner.http_timeout = 300
 c.Spawner.env_keep.extend(["SSLAB_MODE"])
 c.JupyterHub.services = [{{"name": "test", "api_token": {token!r}}}]
 c.JupyterHub.load_roles = [{{"name": "test", "services": ["test"], "scopes": ["admin:users", "admin:servers", "tokens"]}}]
@@ -74,7 +74,7 @@ def jupyterhub(users: list[str], state: Path, cores: int = 1, **environment: str
                                env={**kept, "PATH": path, "PYTHONPATH": python_path, **environment})
         address = f"http://127.0.0.1:{port}"
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 180
             while True:
                 with contextlib.suppress(OSError):
                     urllib.request.urlopen(f"{address}/hub/api", timeout=5).close()
@@ -116,7 +116,7 @@ class Person:
         request = urllib.request.Request(self.address + path, method=method, headers={
             "Authorization": f"token {token or self.token}", "Content-Type": "application/json"},
             data=None if body is None else json.dumps(body).encode())
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=180) as answer:
             text = answer.read()
         return json.loads(text) if text else None
 
@@ -128,7 +128,7 @@ class Person:
             return error.code
         raise AssertionError(f"{self.name} was allowed to {method} {path}")
 
-    def start_server(self, wait: float = 120) -> None:
+    def start_server(self, wait: float = 300) -> None:
         self.ask("POST", f"/hub/api/users/{self.name}/server")
         deadline = time.monotonic() + wait
         while not self.ask("GET", f"/hub/api/users/{self.name}")["servers"].get("", {}).get("ready"):
@@ -144,7 +144,7 @@ class Person:
             f"{self.address.replace('http', 'ws', 1)}/user/{self.name}/api/kernels/{kernel}/channels",
             header=[f"Authorization: token {self.token}"])
 
-    def run(self, code: str, wait: float = 60) -> str:
+    def run(self, code: str, wait: float = 180) -> str:
         """Run code in the kernel; returns what it printed. Raises RuntimeError with the error that it raised."""
         header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "username": self.name, "session": "test",
                   "version": "5.3", "date": "2026-01-01T00:00:00Z"}
