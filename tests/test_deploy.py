@@ -191,7 +191,7 @@ CHART = {
     "singleuser": {
         "image": {"name": TEXT, "tag": TEXT}, "cpu": {"limit": NUMBER, "guarantee": NUMBER},
         "memory": {"limit": SIZE, "guarantee": SIZE}, "startTimeout": WHOLE, "profileList": list,
-        "storage": {"capacity": TEXT, "extraVolumes": list, "extraVolumeMounts": list}},
+        "storage": {"homeMountPath": TEXT, "capacity": TEXT, "extraVolumes": list, "extraVolumeMounts": list}},
     "prePuller": {"hook": {"enabled": FLAG}, "continuous": {"enabled": FLAG}, "pullProfileListImages": FLAG},
     "cull": {"enabled": FLAG, "every": WHOLE, "timeout": WHOLE, "maxAge": WHOLE},
     "scheduling": {"userScheduler": {"enabled": FLAG}, "podPriority": {"enabled": FLAG},
@@ -348,6 +348,12 @@ def test_the_image_runs_as_an_ordinary_account_with_a_command_that_exists():
     assert program == "sslab" and {word for word in options if word.startswith("--")} <= known
 
 
+def test_a_students_volume_is_mounted_at_the_images_home():
+    home = VALUES["singleuser"]["storage"]["homeMountPath"]
+    assert set(re.findall(r"(?:WORKDIR|HOME=|--home-dir) ?(/\S+)", DOCKERFILE)) == {"/src", home}
+    assert re.findall(r"^WORKDIR (.+)$", DOCKERFILE, re.MULTILINE)[-1] == home          # where a server starts
+
+
 @pytest.mark.slow
 def test_hadolint_finds_nothing_in_the_dockerfile():
     subprocess.run([tool("hadolint"), DEPLOY / "Dockerfile"], check=True)
@@ -401,11 +407,11 @@ def run_tljh(folder: Path, **environment: str) -> subprocess.CompletedProcess:
 
 
 def test_tljh_is_given_the_package_the_settings_and_the_limits(littlest):
-    out = run_tljh(littlest, CORES="1", TORCH_INDEX="URL")
+    out = run_tljh(littlest, CORES="1", TORCH_INDEX="URL", EXTRAS="teach")
     assert out.returncode == 0, out.stderr
     said = (littlest / "log").read_text().splitlines()
     pin = next(line for line in (ROOT / "requirements.lock").read_text().splitlines() if line.startswith("torch=="))
-    assert said[0].endswith(f"--no-deps --index-url URL {pin}") and said[1].endswith(f"--upgrade {ROOT}")
+    assert said[0].endswith(f"--no-deps --index-url URL {pin}") and said[1].endswith(f"--upgrade {ROOT}[teach]")
     assert {"tljh-config set limits.cpu 1", "tljh-config set limits.memory 3G", "tljh-config set services.cull.timeout 3600"} <= set(said)
     assert said[-1] == "tljh-config reload"
     settings = littlest / "tljh" / "config" / "jupyterhub_config.d" / "sslab.py"

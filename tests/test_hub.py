@@ -43,6 +43,14 @@ from sslab.lab import Lab
 lab = Lab("simclr", "digits", steps=100_000, batch_size=64)
 lab.start()
 """
+LISTEN = """
+import threading, zmq
+heard = []
+ear = zmq.Context().socket(zmq.SUB)
+ear.subscribe(b"")
+ear.connect("tcp://127.0.0.1:{port}")
+threading.Thread(target=lambda: [heard.append(ear.recv_multipart()) for _ in range(9)], daemon=True).start()
+"""
 STEPS = "print(len(lab.history))"
 
 
@@ -124,7 +132,17 @@ def test_neither_sees_the_others_files_or_server(hub):
     assert ben.refused("GET", f"/user/{ada.name}/api/kernels") == 403
     assert ben.refused("GET", f"/hub/api/users/{ada.name}") in (403, 404)
 
-    # nor the secrets of the processes that serve her: environment, and the keys of her kernel's connection
-    process = ada.run("import os; print(os.getpid())")
+    process = ada.run("import os; print(os.getpid())")               # a process's environment holds its keys
     with pytest.raises(RuntimeError, match="PermissionError"):
         ben.run(f"open('/proc/{process}/environ').read()")
+
+
+def test_neither_hears_what_the_others_kernel_prints(hub):
+    """On one machine anybody can connect to a kernel's port: what is said there must be encrypted."""
+    _, (ada, ben) = hub
+    port = ada.run("import json; from ipykernel.connect import get_connection_info as info; print(json.loads(info())['iopub_port'])")
+    ben.run(LISTEN.format(port=port))
+    time.sleep(1)
+    assert ada.run("print('only for me')") == "only for me"
+    time.sleep(2)
+    assert ben.run("print(heard)") == "[]"

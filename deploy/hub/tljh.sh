@@ -5,7 +5,7 @@
 #   sudo sh deploy/hub/tljh.sh                                   two cores and 3 GB a student
 #   sudo CORES=1 MEMORY=2G TORCH_INDEX=URL sh deploy/hub/tljh.sh
 #
-# TORCH_INDEX: the address of torch's small CPU build (pytorch.org, "Get Started", CPU); without it several gigabytes for a
+# EXTRAS=teach brings nbgrader. TORCH_INDEX: the address of torch's small CPU build (pytorch.org, "Get Started", CPU); without it several gigabytes for a
 # GPU come too. Not tried on a server of ours: have a look at `sudo tljh-config show` and at a first student's server.
 set -eu
 
@@ -30,7 +30,7 @@ if [ -n "${TORCH_INDEX:-}" ]; then
     $pip --no-deps --index-url "$TORCH_INDEX" "$(grep '^torch==' "$repository/requirements.lock")"
 fi
 # shellcheck disable=SC2086
-$pip --upgrade "$repository"                         # a wheel: with the data and the notebooks, for accounts that see no checkout
+$pip --upgrade "$repository${EXTRAS:+[$EXTRAS]}"       # a wheel: with data and notebooks, for accounts that see no checkout
 
 install -D -m 644 "$repository/deploy/hub/sslab_hub.py" "$TLJH/config/jupyterhub_config.d/sslab.py"
 install -d -m 1777 "$EXCHANGE"                       # nbgrader's: everyone puts in, nobody takes out what is another's
