@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pwd
 import secrets
 import shutil
 import signal
@@ -55,7 +56,16 @@ def unix_user(homes: Path):
     try:
         yield name
     finally:
-        subprocess.run(["userdel", "--remove", name], check=True, capture_output=True)
+        _end_processes(pwd.getpwnam(name).pw_uid)                    # a hub that was cut off leaves servers
+        subprocess.run(["userdel", "--remove", name], check=False, capture_output=True)
+
+
+def _end_processes(uid: int) -> None:
+    """Those of an account that this test made, each by its number."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):                           # one may end by itself meanwhile
+            if entry.name.isdigit() and entry.stat().st_uid == uid:
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -89,7 +99,7 @@ def jupyterhub(users: list[str], state: Path, cores: int = 1, **environment: str
         finally:
             hub.send_signal(signal.SIGTERM)                          # it ends the servers and the proxy
             try:
-                hub.wait(30)
+                hub.wait(60)
             except subprocess.TimeoutExpired:
                 hub.kill()
                 hub.wait()

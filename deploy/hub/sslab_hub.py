@@ -12,7 +12,7 @@ import os
 
 
 def threads(spawner):
-    """Threads for numpy and torch: the server's cores, so that sixty servers do not each start one for every core there is."""
+    """Threads for numpy and torch: the server's limit; without one each of sixty servers starts one for every core there is."""
     return str(max(1, math.ceil(spawner.cpu_limit or os.cpu_count())))
 
 

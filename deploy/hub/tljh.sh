@@ -5,8 +5,9 @@
 #   sudo sh deploy/hub/tljh.sh                                   two cores and 3 GB a student
 #   sudo CORES=1 MEMORY=2G TORCH_INDEX=URL sh deploy/hub/tljh.sh
 #
-# EXTRAS=teach brings nbgrader. TORCH_INDEX: the address of torch's small CPU build (pytorch.org, "Get Started", CPU); without it several gigabytes for a
-# GPU come too. Not tried on a server of ours: have a look at `sudo tljh-config show` and at a first student's server.
+# EXTRAS=teach brings nbgrader. TORCH_INDEX: the address of torch's small CPU build (pytorch.org, "Get Started", CPU);
+# without it several gigabytes for a GPU come too. Not tried on a server of ours: have a look at `sudo tljh-config show`
+# and at a first student's server.
 set -eu
 
 TLJH=${TLJH:-/opt/tljh}
