@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from pathlib import Path
 
 import click
 
@@ -52,6 +53,21 @@ def lab(port, ip, open_browser, notebook):
     except OSError as error:
         raise click.ClickException(str(error)) from error
     sys.exit(code)
+
+
+@main.command()
+@click.argument("folder", default="sslab-notebooks", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--solutions/--no-solutions", default=True, help="Also the folder of solutions.")
+def notebooks(folder, solutions):
+    """Copy the course's notebooks to FOLDER (./sslab-notebooks); what is there already is kept."""
+    from sslab.course import ledger
+    from sslab.serve import copy_missing
+
+    try:
+        copied, kept = copy_missing(ledger.folder(), folder, "**/*.ipynb" if solutions else "*.ipynb")
+    except OSError as error:
+        raise click.ClickException(f"FOLDER: got {folder}, takes a folder that can be written to ({error.strerror})") from error
+    click.echo(f"{folder}: {len(copied)} notebooks copied, {len(kept)} kept that differ from this version's")
 
 
 @main.command()

@@ -39,10 +39,10 @@ def notebooks_folder(say: Callable[[str], None] = print) -> Path:
     return folder
 
 
-def copy_missing(source: Path, target: Path) -> tuple[list[str], list[str]]:
+def copy_missing(source: Path, target: Path, which: str = "**/*.ipynb") -> tuple[list[str], list[str]]:
     """Copy the notebooks that `target` lacks. Returns (copied, kept although different), as relative names."""
     copied, kept = [], []
-    for file in sorted(source.rglob("*.ipynb")):
+    for file in sorted(source.glob(which)):
         name = file.relative_to(source)
         there = target / name
         if not there.exists():

@@ -24,22 +24,54 @@ class Precision:
 
 FLOAT32 = Precision("float32", False)
 CGROUP = Path("/sys/fs/cgroup")
+OWN_CGROUP = Path("/proc/self/cgroup")
 _CANDIDATES = (FLOAT32, Precision("float32", True), Precision("bf16", True))
 
 
 def cpu_limit() -> int:
-    """Cores this process may use: the smallest of the machine's, the affinity mask's and the container's."""
+    """Cores this process may use: the smallest of the machine's, the affinity mask's, the container's and JupyterHub's."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for quota_file, period_file in (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        try:
-            words = (CGROUP / quota_file).read_text().split()
-            period = words[1] if period_file is None else (CGROUP / period_file).read_text()
-            quota = float(words[0])                                  # "max" means no limit: ValueError
-        except (OSError, ValueError, IndexError):
-            continue
-        if quota > 0:
-            available = min(available, max(1, math.ceil(quota / float(period))))
-    return available
+    limits = [quota for folder in _cgroups() if (quota := _quota(folder))] + [_hub_limit()]
+    return min([available, *(max(1, math.ceil(limit)) for limit in limits if limit)])
+
+
+def _cgroups() -> list[Path]:
+    """The folders that may hold a quota for this process: its own group's, and those of the groups around it.
+
+    In a container its own group looks like the root; a systemd service, as on The Littlest JupyterHub, sees the whole tree.
+    """
+    try:
+        lines = OWN_CGROUP.read_text().splitlines()
+    except OSError:
+        lines = []
+    found = [CGROUP, CGROUP / "cpu"]
+    for line in lines:
+        _, controllers, path = line.split(":", 2)                    # "0::/user.slice" in v2, "2:cpu,cpuacct:/docker/x" in v1
+        root = CGROUP if not controllers else CGROUP / "cpu" if "cpu" in controllers.split(",") else None
+        parts = Path(path.strip("/")).parts
+        found += [root.joinpath(*parts[:depth + 1]) for depth in range(len(parts))] if root else []
+    return found
+
+
+def _quota(folder: Path) -> float | None:
+    """Cores by the quota of one group, None where it sets none."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return float(quota) / float(period) if float(quota) > 0 else None                # "max" is no limit: ValueError
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _hub_limit() -> float | None:
+    """What JupyterHub says of this server in CPU_LIMIT, also where its spawner holds nobody to it."""
+    try:
+        limit = float(os.environ.get("CPU_LIMIT", ""))
+    except ValueError:
+        return None
+    return limit if 0 < limit < math.inf else None
 
 
 def limit_threads() -> int:
