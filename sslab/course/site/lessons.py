@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sslab.course.build import notebook
 from sslab.course.ledger import Ledger
+from sslab.course.site.markdown import code
 from sslab.course.source import Source
 from sslab.modes import mode
 
@@ -56,8 +57,8 @@ def cached(lesson: Source, folder: Path) -> Path:
     """
     from sslab import __version__
 
-    code = [cell.source for cell in _code(notebook(lesson, "solutions", Ledger(), draft=True))]
-    key = hashlib.sha256("\0".join([__version__, mode(), *code]).encode()).hexdigest()[:16]
+    sources = [cell.source for cell in _code(notebook(lesson, "solutions", Ledger(), draft=True))]
+    key = hashlib.sha256("\0".join([__version__, mode(), *sources]).encode()).hexdigest()[:16]
     return folder / f"{lesson.slug}-{key}.ipynb"
 
 
@@ -78,16 +79,18 @@ def _same_code(lesson: Source, executed) -> list:
 
 def _shown(output, cell):
     """One output as the site shows it; None for what needs a kernel and has something beside it that does not."""
+    from nbformat import from_dict
+
     if output.output_type not in ("display_data", "execute_result"):
         return output
     data = dict(output.data)
     if WIDGET in data and not {"image/png", "text/html"} & set(data) and len(cell.outputs) > 1:
         return None                                                  # the still picture below says more
     if cell.source.startswith("show_source("):
-        return {**output, "data": {"text/markdown": f"```python\n{data['text/plain'].rstrip()}\n```"}}
+        return from_dict({**output, "data": {"text/markdown": code(data["text/plain"])}})
     if "image/png" in data:
-        return {**output, "data": {kind: data[kind] for kind in ("image/png", "text/plain") if kind in data}}
-    return {**output, "data": {kind: value for kind, value in data.items() if kind not in (WIDGET, "text/latex")}}
+        return from_dict({**output, "data": {kind: data[kind] for kind in ("image/png", "text/plain") if kind in data}})
+    return from_dict({**output, "data": {kind: value for kind, value in data.items() if kind not in (WIDGET, "text/latex")}})
 
 
 def _alt(output, cell) -> str:

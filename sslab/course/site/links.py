@@ -57,7 +57,7 @@ def problems(folder: Path) -> list[str]:
     Raises:
         ValueError: there is no HTML in the folder.
     """
-    pages = {path.resolve(): Page(path) for path in sorted(folder.rglob("*.html"))}
+    pages = {path.resolve(): Page(path) for path in sorted(folder.rglob("*.html")) if "_static" not in path.parts}  # there: templates
     if not pages:
         raise ValueError(f"folder: got {folder}, takes one with HTML files")
     found = []
