@@ -4,7 +4,7 @@ from sslab import __version__
 from sslab.course.badges import repository
 
 project, author, language, release = "sslab", "The sslab contributors", "en", __version__
-copyright = author  # noqa: A001
+copyright = author
 extensions = ["myst_nb"]
 exclude_patterns = ["_static"]
 
@@ -22,8 +22,11 @@ html_title = "sslab"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
+html_use_index = False
+html_context = {"default_mode": "auto"}                             # light or dark as the reader's system
 html_theme_options = {
     "repository_url": repository(),
+    "navbar_persistent": [],                                         # the search is in the side bar
     "use_repository_button": True,
     "use_download_button": True,
     "use_fullscreen_button": False,

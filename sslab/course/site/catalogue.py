@@ -83,8 +83,8 @@ def views() -> str:
     rows = [[f"`{name}`", *(f"{settings[name]:.3g}" if name in settings else "" for settings in PRESETS.values())]
             for name in knobs if any(name in settings for settings in PRESETS.values())]
     return "\n\n".join([
-        "# Views", docstring(Augment), "Every objective that looks at pictures has these knobs beside its own. Where they "
-        "differ from other libraries: [conventions](../docs/conventions.md#views).", "## Knobs", _knob_table(knobs),
+        "# Views", docstring(Augment), ("Every objective that looks at pictures has these knobs beside its own. Where they "
+        "differ from other libraries: [conventions](../docs/conventions.md#views)."), "## Knobs", _knob_table(knobs),
         "## What each dataset begins with", "`Augment.named(\"digits\")`; an empty place is off.",
         table(["knob", *(f"`{name}`" for name in PRESETS)], rows), "## Source", _listing(Augment)]) + "\n"
 
@@ -100,11 +100,14 @@ def _facts(entry: Entry) -> list[str]:
 
 
 def _equation(entry: Entry) -> list[str]:
+    """The docstring's own, else what the lesson says before it shows the source."""
+    if own := re.search(r"^Equation:\n((?:    .*\n?)+)", inspect.getdoc(entry.made) or "", re.MULTILINE):
+        return ["## Equation", f"$$\n{textwrap.dedent(own[1]).strip()}\n$$"]
     if entry.passage is None:
         return []
     text = explained.about(entry.passage, entry.title, {other.title for other in entries()})
     text = re.sub(r"\]\((\d\d_\w+\.ipynb)", r"](../lessons/\1", text)
-    return ["## Equation", text, f"From lesson {_lesson(entry)}."]
+    return ["## Equation", text, f"From the lesson {_lesson(entry)}."]
 
 
 def _knobs(entry: Entry) -> list[str]:
@@ -112,8 +115,8 @@ def _knobs(entry: Entry) -> list[str]:
     of_views = objective.view_knobs
     own = {name: knob for name, knob in objective.knobs.items() if name not in of_views}
     also = f"Beside these it has the {len(of_views)} knobs of its [views](views.md)." if of_views else ""
-    return [_knob_table(own) if own else "None of its own.", also, "`objective.set(name=value)`, `lab.set(name=value)` and "
-            "`sslab train --set name=value` turn them, from the next step on."]
+    return [_knob_table(own) if own else "None of its own.", also, ("`objective.set(name=value)`, `lab.set(name=value)` and "
+            "`sslab train --set name=value` turn them, from the next step on.")]
 
 
 def _knob_table(knobs) -> str:
@@ -162,8 +165,8 @@ def _differences(entry: Entry) -> list[str]:
     rows = [row for named, row in conventions() if names & named]
     if not rows:
         return []
-    return ["## Who differs", "Same name, other mathematics: what other code and the papers do. "
-            "All of it: [conventions](../docs/conventions.md).", table(["ours", "theirs", "the difference"], rows)]
+    return ["## Who differs", ("Same name, other mathematics: what other code and the papers do. "
+            "All of it: [conventions](../docs/conventions.md)."), table(["ours", "theirs", "the difference"], rows)]
 
 
 def conventions() -> list[tuple[set[str], list[str]]]:
@@ -235,8 +238,8 @@ def _papers(entry: Entry) -> list[str]:
 def _lesson(entry: Entry) -> str:
     if entry.passage is None:
         return ""
-    slug = entry.passage.lesson.slug
-    return f"[{slug[:2]}](../lessons/{slug}.ipynb)"
+    title = entry.passage.lesson.cells[0].text.splitlines()[0].lstrip("# ")
+    return f"[{title}](../lessons/{entry.passage.lesson.slug}.ipynb)"
 
 
 def _first_sentence(made: type) -> str:

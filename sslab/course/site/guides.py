@@ -37,9 +37,9 @@ def course(lessons: list[Source], ledger: Ledger, readme: str) -> str:
                                                                  for each in took.values())])
     heads = ["lesson", "teaches", "your minutes", "exercises", "machine, two CPU cores", "machine, GPU"]
     columns = slice(None) if took["gpu"] else slice(-1)
-    return "\n\n".join(["# The course", "Each lesson is a notebook with the same way through it: predict, see the data, read the "
+    return "\n\n".join(["# The course", ("Each lesson is a notebook with the same way through it: predict, see the data, read the "
                         "objective, run it live, explain what came out, break it, exercises. Begin with the first, then 07, then "
-                        "any.", table(heads[columns], [row[columns] for row in rows]), _how(took["cpu"], len(lessons))]) + "\n"
+                        "any."), table(heads[columns], [row[columns] for row in rows]), _how(took["cpu"], len(lessons))]) + "\n"
 
 
 def _how(records: list, lessons: int) -> str:
