@@ -135,6 +135,7 @@ def test_every_objective_has_a_page_with_an_equation_and_a_lesson():
         assert re.search(r"\$.*\$", text, re.DOTALL), f"{name}: no equation"
         assert "**Finding" not in text and "\n# " not in text
         assert entry.passage or name == "supervised"
+    assert "\\log" in "".join(catalogue._equation(found["moco"])) and "**Autoencoder.**" in "".join(catalogue._equation(found["denoising"]))
     lesson_of = {name: entry.passage.lesson.number for name, entry in found.items() if entry.passage}
     assert {name: lesson_of[name] for name in ("simclr", "moco", "dino", "gpt", "vae", "siglip", "ijepa")} == {
         "simclr": "07", "moco": "08", "dino": "10", "gpt": "05", "vae": "03", "siglip": "09", "ijepa": "06"}
@@ -190,6 +191,24 @@ def test_plain_text_stays_plain(text):
 def test_a_bar_in_a_cell_does_not_split_it():
     html = MarkdownIt("commonmark").enable("table").render(markdown.table(["a", "b"], [["x | y", "two\nlines"]]))
     assert html.count("<td>") == 2 and "x | y" in html and "two lines" in html
+
+
+def test_a_docstrings_code_stays_code():
+    class Thing:
+        """Says what it is.
+
+            thing = Thing(1)
+
+        Args:
+            many: how many; `None`
+                for all.
+        """
+
+    assert markdown.docstring(Thing) == "Says what it is.\n\n```python\nthing = Thing(1)\n```\n\n- `many`: how many; `None` for all."
+
+
+def test_a_number_that_is_one_is_not_a_switch():
+    assert "| `crop` | number | 1 |" in catalogue.views() and "| `flip` | number | 0 |" in catalogue.views()
 
 
 # ---- times and guides

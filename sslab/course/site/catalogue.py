@@ -105,7 +105,12 @@ def _equation(entry: Entry) -> list[str]:
         return ["## Equation", f"$$\n{textwrap.dedent(own[1]).strip()}\n$$"]
     if entry.passage is None:
         return []
-    text = explained.about(entry.passage, entry.title, {other.title for other in entries()})
+    family = {kind.__name__ for kind in entry.family}
+    shown = family | {function.__name__ for function in entry.functions}
+    others = {other.title for other in entries() if other.made.__name__ not in family}
+    texts = [explained.about(each, entry.title, others) for each in explained.passages()
+             if each.lesson == entry.passage.lesson and each.shows.split(".")[0] in shown]
+    text = "\n\n".join(dict.fromkeys(texts))
     text = re.sub(r"\]\((\d\d_\w+\.ipynb)", r"](../lessons/\1", text)
     return ["## Equation", text, f"From the lesson {_lesson(entry)}."]
 
@@ -122,12 +127,14 @@ def _knobs(entry: Entry) -> list[str]:
 def _knob_table(knobs) -> str:
     rows = []
     for name, knob in knobs.items():
-        span = "on, off" if knob.kind == "switch" else ", ".join(f"`{option}`" for option in knob.options)
-        if knob.kind == "number":
-            span = f"{knob.low:g} to {knob.high:g}" + ", logarithmic" * knob.log
         kind = "whole number" if knob.integer else knob.kind
-        rows.append([f"`{name}`", kind, {True: "on", False: "off"}.get(knob.default, f"{knob.default:.3g}")
-                     if knob.kind != "choice" else f"`{knob.default}`", span, plain(knob.help)])
+        if knob.kind == "number":
+            default, span = f"{knob.default:.3g}", f"{knob.low:g} to {knob.high:g}" + ", logarithmic" * knob.log
+        elif knob.kind == "switch":
+            default, span = "on" if knob.default else "off", "on, off"
+        else:
+            default, span = f"`{knob.default}`", ", ".join(f"`{option}`" for option in knob.options)
+        rows.append([f"`{name}`", kind, default, span, plain(knob.help)])
     return table(["knob", "kind", "default", "takes", "what it does"], rows)
 
 

@@ -12,9 +12,8 @@ from sslab.course.source import Source
 from sslab.modes import mode
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-RUN = ("*The student edition, with what one run of the solutions showed. Exercises are yours: open it with* "
-       "`make lab`*, or download it above.*")
-NOT_RUN = "*The student edition. It was not run for this site, so its outputs are missing. Open it with* `make lab`*.*"
+RUN = "*The student edition, with what one run of the solutions showed. Exercises are yours: `make lab` opens it.*"
+NOT_RUN = "*The student edition. It was not run for this site, so its outputs are missing. `make lab` opens it.*"
 
 
 def page(lesson: Source, ledger: Ledger, executed=None):

@@ -30,13 +30,21 @@ def linked(text: str) -> str:
 
 def docstring(part) -> str:
     """What a class or function says of itself: its text, then its arguments as a list."""
-    text, *sections = re.split(r"^(\w+):\n(?=    )", inspect.getdoc(part) or "", flags=re.MULTILINE)
-    paragraphs = [_paragraph(each) for each in re.split(r"\n\s*\n", text.strip())]
+    text, *sections = re.split(r"^(\w+):\n(?=    )", _said(part), flags=re.MULTILINE)
+    paragraphs = [_paragraph(each) for each in re.split(r"\n\s*\n", text.rstrip())]
     for name, body in zip(sections[::2], sections[1::2], strict=True):
         if name == "Args":
             items = re.split(r"\n(?=\S)", textwrap.dedent(body).strip())
             paragraphs.append("\n".join(f"- {_argument(item)}" for item in items))
     return linked("\n\n".join(paragraphs))
+
+
+def _said(part) -> str:
+    """A docstring without the margin that its last line shows: `inspect.getdoc` would take the indent of code for margin."""
+    first, *lines = (part.__doc__ or "").splitlines() or [""]
+    if not lines or lines[-1].strip():
+        return inspect.getdoc(part) or ""
+    return "\n".join([first, *(line.removeprefix(lines[-1]) for line in lines[:-1])])
 
 
 def _paragraph(text: str) -> str:
