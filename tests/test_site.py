@@ -217,8 +217,8 @@ def test_a_number_that_is_one_is_not_a_switch():
 def test_the_times_are_those_of_the_records(lesson):
     ledger = Ledger({"99/time/cpu": Record(125.4, versions={"torch": "2.0"})})
     page = guides.course([lesson, lesson], ledger, "| 99_small_lesson | what a loss is | available |\n")
-    assert "| [99 · A small lesson](lessons/99_small_lesson.ipynb) | what a loss is | 46 | 3 | 2:05 |" in page
-    assert "| **all 2** |  | 92 | 6 | 4:11 |" in page and "torch 2.0" in page and "GPU" not in page
+    assert "| [99 · A small lesson](lessons/99_small_lesson.ipynb) | what a loss is | 43 | 3 | 2:05 |" in page
+    assert "| **all 2** |  | 86 | 6 | 4:11 |" in page and "torch 2.0" in page and "GPU" not in page
     assert "not been measured yet" in guides.course([lesson], Ledger(), "")
 
 

@@ -21,10 +21,15 @@ class Passage:
 
 
 @cache
+def _lessons() -> tuple[Source, ...]:
+    return tuple(map(source.read, source.paths()))
+
+
+@cache
 def passages() -> tuple[Passage, ...]:
     """Every `show_source(...)` of the course, in order, each with the last text above it."""
     found = []
-    for lesson in map(source.read, source.paths()):
+    for lesson in _lessons():
         text = ""
         for cell in lesson.cells:
             if cell.kind == "markdown":
@@ -38,7 +43,7 @@ def passages() -> tuple[Passage, ...]:
 def labs() -> dict[tuple[str, str], str]:
     """(lesson, objective) -> the dataset of the first live lab there that runs it."""
     found = {}
-    for lesson in map(source.read, source.paths()):
+    for lesson in _lessons():
         for cell in lesson.cells:
             for call in _calls(cell.text, "Lab") if cell.kind == "code" else ():
                 words = [each.value for each in call.args[:2] if isinstance(each, ast.Constant)]
