@@ -5,6 +5,7 @@
 #   make notebooks  build both editions of every notebook from notebooks/source/
 #   make course     run every notebook once in class mode and check the claims
 #   make evidence   make the records behind the claims (hours; resumable)
+#   make site       the site, in runs/site/html (runs the notebooks that were not run yet)  EXECUTED=DIR
 #   make bench      measure throughput and the probe against other libraries
 #   make lint       ruff
 #   make lock       move every pin in requirements.lock to its newest version
@@ -17,6 +18,7 @@ PORT ?= 8888
 OPEN ?= 1
 IP ?= 127.0.0.1
 ARGS ?=
+EXECUTED ?=
 TORCH_INDEX ?=
 PYTHON ?=
 
@@ -24,7 +26,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: lab test notebooks course evidence bench lint lock
+.PHONY: lab test notebooks course evidence site bench lint lock
 
 lab: $(INSTALLED)
 	@$(BIN)/sslab lab --port $(PORT) --ip $(IP) $(if $(filter 0 no false,$(OPEN)),--no-open,--open)
@@ -40,6 +42,10 @@ course: $(INSTALLED)
 
 evidence: $(INSTALLED)
 	$(BIN)/sslab course evidence
+
+site: $(INSTALLED)
+	$(BIN)/python -m pip install -q -c requirements.lock -e ".[docs]"
+	$(BIN)/sslab course site $(if $(EXECUTED),--executed "$(EXECUTED)")
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/throughput.py

@@ -1,4 +1,4 @@
-"""`sslab course` and `python -m sslab.course`: build, lint, evidence, run, quiz."""
+"""`sslab course` and `python -m sslab.course`: what makes, measures, runs, publishes and teaches the course."""
 
 from pathlib import Path
 
@@ -178,6 +178,18 @@ def quiz(lessons: tuple[str, ...], form: str, output: Path | None, seed: int, dr
 
 for command in (grading.assignment, grading.autograde, grading.mark, grading.confusion):
     course.add_command(command)
+
+
+@course.command()
+@click.option("--executed", type=click.Path(path_type=Path, file_okay=False, exists=True),
+              help="Notebooks that `sslab course run --output` wrote; else they are run, and kept for the next time.")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="For the HTML. [default: runs/site/html]")
+@click.option("--run/--no-run", "run_missing", default=True, help="Run the lessons that have no executed copy yet.")
+def site(executed: Path | None, output: Path | None, run_missing: bool) -> None:
+    """The site: lessons, a page for each objective, guides. Works without a network."""
+    from sslab.course.site.build import build as build_site
+
+    click.echo(_plainly(lambda: build_site(executed, output, run_missing, say=click.echo)))
 
 
 def _plainly(work):

@@ -12,7 +12,10 @@ from sslab.views import Augment
 
 
 class Supervised(Objective):
-    """Classify views of labelled pictures; its linear layer is `head`.
+    r"""Classify views of labelled pictures; its linear layer is `head`.
+
+    Equation:
+        \ell = -\frac1B \sum_b \log \mathrm{softmax}(W h_b)_{y_b}
 
     Args:
         classes: how many classes there are; labels run from 0 to classes - 1.
