@@ -83,9 +83,7 @@ def edition(lesson: Source, notes: Notes, ledger: Ledger, folders: Sequence[Path
     ran = run_of(lesson.slug, folders, book)
     added, left_out = Notebook(ledger), teaching.skipped(notes, lesson)
     added.note(overview(lesson, notes, book, ran))
-    rows = [None if "install" in cell.metadata.get("tags", ()) else index
-            for cell, index in zip(book.cells, _indices(lesson, book), strict=True)]
-    for cell, index in zip(book.cells, rows, strict=True):
+    for cell, index in zip(book.cells, _indices(lesson, book), strict=True):
         source = lesson.cells[index] if index is not None else None
         skip = left_out.get(index)
         if skip is not None and left_out.get(index - 1) is not skip:
@@ -131,10 +129,9 @@ def overview(lesson: Source, notes: Notes, book, ran: Run) -> str:
     minutes = _stated(lesson)
     rows = ["| part | student, minutes | in 50 minutes | machine, seconds |", "|---|---|---|---|"]
     by_section = dict.fromkeys(TIMED, 0.0)
-    where = [None if index is None else section for index, section in
-             ((index, teaching.sections(lesson)[index] if index is not None else None)
-              for index in _indices(lesson, book))]
-    for cell, section in zip(book.cells, where, strict=True):
+    standing = teaching.sections(lesson)
+    for cell, index in zip(book.cells, _indices(lesson, book), strict=True):
+        section = standing[index] if index is not None else None
         if section in by_section:
             by_section[section] += ran.seconds.get(cell.id, 0.0)
     rows += [f"| {name} | {minutes.get(name, '')} | {notes.minutes.get(name, '')} | "
@@ -207,15 +204,15 @@ def write(path: Path, folders: Sequence[Path], output: Path, ledger: Ledger, for
 
 
 def _ours(file: Path) -> bool:
-    """Whether a file is a lecturer's edition that nobody has changed; run again it still is."""
+    """Whether a file is a lecturer's edition whose text nobody has changed; run again it still is."""
     import nbformat
 
     try:
         book = nbformat.read(file, 4)
-    except (ValueError, nbformat.reader.NotJSONError):
+        facts = book.metadata.get("sslab", {})
+        return facts.get("edition") == "lecturer" and facts.get("cells") == digest(book.cells)
+    except (ValueError, AttributeError, KeyError):                   # not a notebook, so somebody else's
         return False
-    facts = book.metadata.get("sslab", {})
-    return facts.get("edition") == "lecturer" and facts.get("cells") == digest(book.cells)
 
 
 def _indices(lesson: Source, book) -> list[int | None]:
@@ -252,8 +249,9 @@ def _where(facts: dict) -> str:
 
 
 def _shows(output) -> bool:
-    """Whether an output shows something without a kernel."""
-    return set(output.get("data", {"text": ""})) != {WIDGET}
+    """Whether an output shows something without a kernel: a live widget's line of text does not."""
+    data = output.get("data", {})
+    return WIDGET not in data or set(data) - {WIDGET, "text/plain"} != set()
 
 
 def _still(output):

@@ -5,6 +5,7 @@ exercises and then their solutions. What only a notebook needs (imports, records
 of teaching/NN.md are the speaker's (key S).
 """
 
+import ast
 import re
 import shutil
 from collections.abc import Sequence
@@ -20,7 +21,9 @@ from sslab.course.teaching import Notes
 
 WIDTH, HEIGHT = 1280, 720
 LONGEST = 620                                    # characters of text on a slide; more goes on below
-MADE = '<meta name="generator" content="sslab course slides">'
+SHORT = 240                                      # a text that leaves room for a figure below it
+MADE = "sslab course slides"                      # in the head of the page, as its generator
+NO_GUESS, RECORD = "You recorded no guess this time. ", "<p>Run the notebook to record your guess.</p>"
 TEMPLATES = Path(__file__).parent / "templates"
 REVEAL = ("dist/reveal.js", "dist/reveal.css", "dist/theme/white.css", "dist/theme/fonts/source-sans-pro",
           "plugin/notes", "LICENSE")
@@ -81,13 +84,34 @@ def deck(lesson: Source, notes: Notes, ledger: Ledger, folders: Sequence[Path] =
     book = notebook(lesson, "solutions", ledger, draft=True)
     book.cells = [cell for cell in book.cells[1:] if "install" not in cell.metadata.get("tags", ())]
     ran = lecturer.run_of(lesson.slug, folders, book)
-    cells = []
+    questions, cells = _questions(lesson), []
     for source, cell in zip(lesson.cells, book.cells, strict=True):
         if cell.cell_type == "markdown":
             cells += _texts(cell.source, notes, ledger, after_figure=bool(cells) and cells[-1].cell_type == "code")
-        else:
-            cells += _codes(source, cell, ran.outputs.get(cell.id, []))
+            continue
+        shown = _codes(source, cell, ran.outputs.get(cell.id, []), questions)
+        if shown and cells and _introduces(cells[-1]):
+            shown[0].metadata["slideshow"] = {"slide_type": "-"}
+        cells += shown
     return v4.new_notebook(cells=cells, metadata=dict(book.metadata), nbformat_minor=5)
+
+
+def _introduces(cell) -> bool:
+    """Whether a cell is a short text of a slide's own, so that what follows has room below it."""
+    kind = cell.metadata["slideshow"]["slide_type"]
+    return cell.cell_type == "markdown" and kind in ("slide", "subslide") and len(cell.source) <= SHORT
+
+
+def _questions(lesson: Source) -> dict[str, str]:
+    """The questions of predictions by the name of the guess."""
+    found = {}
+    for cell in lesson.cells:
+        for node in ast.walk(ast.parse(cell.text)) if cell.kind == "code" and "predict(" in cell.text else ():
+            match node:
+                case ast.Assign(targets=[ast.Name(id=name)],
+                                value=ast.Call(func=ast.Name(id="predict"), args=[_, ast.Constant(value=str(text)), *_])):
+                    found[name] = text
+    return found
 
 
 def _texts(text: str, notes: Notes, ledger: Ledger, after_figure: bool) -> list:
@@ -120,25 +144,40 @@ def _pieces(text: str) -> list[str]:
     return [*pieces, now]
 
 
-def _codes(source: Cell, cell, outputs: list) -> list:
+def _codes(source: Cell, cell, outputs: list, questions: dict[str, str]) -> list:
     """A code cell as slides: none for what only a notebook needs."""
     if "check" in source.tags:
         return []
     if "exercise" in source.tags:
         return [_code(emptied(source.text, source.name or ""), [], "subslide"),
-                _code(cell.source, [], "subslide", "*A solution:*")]
-    shown = [output for output in outputs if output.get("output_type") != "stream" or output.get("text", "").strip()]
+                _code(f"# A solution\n{cell.source}", [], "subslide")]
+    shown = [_said(output) for output in outputs]
     if not shown and "pretrain" not in source.tags:
         return []
-    visible = "pretrain" in source.tags or re.search(r"\bLab\(", cell.source) is not None
-    return [_code(cell.source, shown, "subslide", visible=visible)]
+    code = _code(cell.source, shown, "subslide",
+                 visible="pretrain" in source.tags or re.search(r"\bLab\(", cell.source) is not None)
+    asked = [questions[name] for name in re.findall(r"(\w+)\.reveal\(", cell.source) if name in questions]
+    if asked:
+        code.metadata["slideshow"] = {"slide_type": "-"}
+        return [_markdown(f"**{asked[0]}**", "subslide"), code]
+    return [code]
 
 
-def _code(text: str, outputs: list, kind: str, above: str = "", visible: bool = True):
+def _said(output):
+    """An output without the sentences that only somebody at a keyboard needs."""
+    output = output.copy()
+    if "text/html" in output.get("data", {}):
+        text = "".join(output["data"]["text/html"])
+        for sentence in (NO_GUESS, RECORD):
+            text = text.replace(sentence, "")
+        output["data"] = {**output["data"], "text/html": text}
+    return output
+
+
+def _code(text: str, outputs: list, kind: str, visible: bool = True):
     from nbformat import v4
 
     metadata = {"slideshow": {"slide_type": kind}, "tags": [] if visible else ["no-input"]}
-    text = f"# {above.strip('*:')}\n{text}" if above else text
     return v4.new_code_cell(text, outputs=outputs, metadata=metadata)
 
 
