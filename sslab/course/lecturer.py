@@ -149,11 +149,17 @@ def overview(lesson: Source, notes: Notes, book, ran: Run) -> str:
 
 
 def wrong_answers(cell: Cell) -> str:
-    """The mistakes that an exercise's check knows by name, with what it says to the student; folded away."""
+    """The mistakes that an exercise's check knows by name, with what it says to the student; folded away.
+
+    Empty for a cell that calls no check.
+    """
     from sslab.lab import check
 
     match = re.search(r"\bcheck\.(\w+)\(", cell.text)
-    known = mistakes(getattr(check, match[1])) if match else []
+    asked = getattr(check, match[1], None) if match else None
+    if asked is None:
+        return ""
+    known = mistakes(asked)
     if not known:
         return "**Wrong answers.** This check looks at promises, not at a value, and says in words which one is broken."
     rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{html.escape(hint)}</td></tr>" for name, hint in known)
