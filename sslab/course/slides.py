@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from sslab.course import lecturer, prose, teaching
+from sslab.course import claims, lecturer, prose, teaching
 from sslab.course.build import notebook
-from sslab.course.claims import sentences
 from sslab.course.ledger import Ledger, write_atomically
 from sslab.course.source import Cell, Source, emptied, read
 from sslab.course.teaching import Notes
@@ -127,7 +126,7 @@ def _texts(text: str, notes: Notes, ledger: Ledger, after_figure: bool) -> list:
             cells.append(_markdown(piece, kind))
         for section in teaching.opened(Cell("markdown", part, 0)):
             if section in notes.parts:
-                said = prose.fill(notes.parts[section], ledger, sentences(), draft=True)
+                said = prose.fill(notes.parts[section], ledger, claims.sentences(), draft=True)
                 cells.append(_markdown(said, "notes"))
     return cells
 
