@@ -172,7 +172,7 @@ def test_the_edition_is_the_solutions_with_notes_woven_in(lesson, tmp_path):
     assert book.cells[at[code[0].source]].metadata["sslab"] == {"seconds": 7.25}
     assert book.cells[at[code[1].source]].outputs == [v4.new_output("display_data", {"image/png": "aGVsbG8="})]
     exercise = next(index for text, index in at.items() if "Exercise 2" in text and "For the lecturer" not in text)
-    assert "Leave out in 50 minutes.** homework" in book.cells[exercise - 1].source
+    assert "Leave out in 50 minutes:** homework" in book.cells[exercise - 1].source
     assert sum("Leave out" in note for note in notes) == 2                        # said once for all cells of a heading
     assert all(any(f"**{name}.** Say {name.lower()}." in note for note in notes) for name in TIMED)
     assert "**2. Two?**" in notes[-1]
@@ -196,7 +196,7 @@ def test_outputs_of_another_text_are_not_shown(lesson, tmp_path):
     newer = source.read(write(tmp_path / "notebooks", LESSON.replace("import torch\n", "import torch  # newer\n")))
     book = lecturer.edition(newer, teaching.read("99"), RECORDS, [tmp_path / "ran"])
     first = next(cell for cell in book.cells if "# newer" in cell.source)
-    assert first.outputs == [] and "sslab" not in first.metadata and "1 cells have none" in book.cells[0].source
+    assert first.outputs == [] and "sslab" not in first.metadata and "1 of the cells have none" in book.cells[0].source
     assert book.metadata["sslab"]["without_output"] == 1
 
 

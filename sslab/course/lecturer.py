@@ -87,7 +87,7 @@ def edition(lesson: Source, notes: Notes, ledger: Ledger, folders: Sequence[Path
         source = lesson.cells[index] if index is not None else None
         skip = left_out.get(index)
         if skip is not None and left_out.get(index - 1) is not skip:
-            added.note(f"**Leave out in 50 minutes.** {skip.why}")
+            added.note(f"**Leave out in 50 minutes:** {skip.why}")
         seconds = ran.seconds.get(cell.id, 0.0)
         if seconds >= LONG:
             added.note(f"**Runs {seconds:.0f} s** in the run that these outputs are from. Start it, then talk.")
@@ -143,7 +143,7 @@ def overview(lesson: Source, notes: Notes, book, ran: Run) -> str:
     else:
         source = f"Outputs and times are those of one run{f' ({ran.where})' if ran.where else ''}."
         if ran.missing:
-            source += f" {ran.missing} cells have none: the lesson has changed since that run."
+            source += f" {ran.missing} of the cells have none: the lesson has changed since that run."
     purpose = f"**{notes.title}**\n\n{notes.purpose}\n\n**Before class.** {notes.parts.get('Before class', '')}"
     return "\n\n".join([f"**Lecturer's edition.** {purpose}", "\n".join(rows), source])
 
@@ -163,7 +163,7 @@ def wrong_answers(cell: Cell) -> str:
     if not known:
         return "**Wrong answers.** This check looks at promises, not at a value, and says in words which one is broken."
     rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{html.escape(hint)}</td></tr>" for name, hint in known)
-    return (f"<details><summary><strong>{len(known)} wrong answers</strong> that the check knows by name, and what it "
+    return (f"**Wrong answers.**\n\n<details><summary><strong>{len(known)} wrong answers</strong> that the check knows by name, and what it "
             "says to each</summary>\n<table><thead><tr><th>the mistake</th><th>what the student reads</th></tr></thead>"
             f"<tbody>{rows}</tbody></table></details>")
 
