@@ -8,6 +8,7 @@
 #   make site       the site, in runs/site/html (runs the notebooks that were not run yet)  EXECUTED=DIR
 #   make bench      measure throughput and the probe against other libraries
 #   make lint       ruff
+#   make lecturer   lecturer's edition and slides of every notebook, into runs/lecturer and runs/slides
 #   make lock       move every pin in requirements.lock to its newest version
 #
 # The first run makes .venv and installs into it. On Linux without a GPU, TORCH_INDEX=URL on that first run
@@ -26,7 +27,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: lab test notebooks course evidence site bench lint lock
+.PHONY: lab test notebooks course evidence site bench lint lock lecturer
 
 lab: $(INSTALLED)
 	@$(BIN)/sslab lab --port $(PORT) --ip $(IP) $(if $(filter 0 no false,$(OPEN)),--no-open,--open)
@@ -50,6 +51,14 @@ site: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/probe.py
+
+# Figures and times are those of the executed copies in runs/executed, where there are any:
+# `sslab course run --output runs/executed` makes them.
+lecturer: $(INSTALLED)
+	$(BIN)/python -m pip install -q -c requirements.lock -e ".[slides]"
+	@mkdir -p runs/executed
+	$(BIN)/sslab course lecturer --executed runs/executed --output runs/lecturer
+	$(BIN)/sslab course slides --executed runs/executed --output runs/slides
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

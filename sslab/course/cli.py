@@ -192,6 +192,42 @@ def site(executed: Path | None, output: Path | None, run_missing: bool) -> None:
     click.echo(_plainly(lambda: build_site(executed, output, run_missing, say=click.echo)))
 
 
+@course.command()
+@click.argument("notebooks", nargs=-1, metavar="[NN]...")
+@click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Where to write.")
+@click.option("--executed", multiple=True, type=click.Path(path_type=Path, file_okay=False, exists=True),
+              help="Executed copies, from `sslab course run --output`: outputs and times. Several times for several.")
+@click.option("--force", is_flag=True, help="Overwrite files that a person has changed.")
+def lecturer(notebooks: tuple[str, ...], output: Path, executed: tuple[Path, ...], force: bool) -> None:
+    """Solutions, expected figures, times of cells and the notes of teaching/, a notebook a lesson."""
+    from sslab.course import lecturer as edition
+
+    _for_each(notebooks, lambda path, ledger: edition.write(path, executed, output, ledger, force)[0])
+
+
+@course.command()
+@click.argument("notebooks", nargs=-1, metavar="[NN]...")
+@click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Where to write.")
+@click.option("--executed", multiple=True, type=click.Path(path_type=Path, file_okay=False, exists=True),
+              help="Executed copies, from `sslab course run --output`: the figures. Several times for several.")
+@click.option("--force", is_flag=True, help="Overwrite slides that this command did not make.")
+def slides(notebooks: tuple[str, ...], output: Path, executed: tuple[Path, ...], force: bool) -> None:
+    """Slides of lessons (reveal.js) that need no network; the notes of teaching/ are the speaker's."""
+    from sslab.course import slides as showing
+
+    _for_each(notebooks, lambda path, ledger: showing.write(path, executed, output, ledger, force))
+
+
+def _for_each(notebooks: tuple[str, ...], work) -> None:
+    """`work(path of a source, ledger)` for each lesson that is named; says what it wrote."""
+    from sslab.course import lessons, source
+
+    lessons.load()
+    ledger = ledgers.read()
+    for path in _plainly(lambda: source.paths(notebooks)):
+        click.echo(f"built: {_plainly(lambda path=path: work(path, ledger))}")
+
+
 def _plainly(work):
     """`work()`; what is wrong in what a person wrote is shown as a sentence."""
     try:

@@ -116,6 +116,7 @@ def course(lessons: list[Source], ledger: Ledger, output: Path | None = None, re
             say(f"    {problem}")
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)
+            report.executed.metadata["sslab"] = where()               # the lecturer's edition says it of the times
             nbformat.write(report.executed, output / f"{lesson.slug}.ipynb")
         if record and report.ended and mode() == "class":             # too slow is a time too
             facts = where()
