@@ -84,7 +84,7 @@ def jupyterhub(users: list[str], state: Path, cores: int = 1, **environment: str
                                env={**kept, "PATH": path, "PYTHONPATH": python_path, **environment})
         address = f"http://127.0.0.1:{port}"
         try:
-            deadline = time.monotonic() + 180
+            deadline = time.monotonic() + 300
             while True:
                 with contextlib.suppress(OSError):
                     urllib.request.urlopen(f"{address}/hub/api", timeout=5).close()
