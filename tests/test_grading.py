@@ -152,8 +152,8 @@ def test_solutions_get_all_points_and_an_empty_notebook_none(number, sandbox):
 
 def test_a_named_mistake_gets_its_share_with_its_feedback(sandbox):
     wrong = {"temperature multiplies": (RIGHT.replace("/ temperature", "* temperature"), 1.5),
-             "temperature multiplies and the positive's index is off by B": (
-                 RIGHT.replace("/ temperature", "* temperature").replace(".roll(len(z1))", ""), 0.75),
+             "temperature multiplies and the sign is wrong": (
+                 RIGHT.replace("/ temperature", "* temperature").replace("return F", "return -F"), 0.75),
              "detached": (RIGHT.replace("roll(len(z1)))", "roll(len(z1))).detach()"), 2.25)}
     for name, (text, points) in wrong.items():
         got = mark(book(text), NT_XENT, sandbox)
