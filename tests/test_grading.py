@@ -133,6 +133,7 @@ def test_what_a_submission_cannot_do(sandbox, body, said):
     assert not Path("/tmp/was_here").exists()
 
 
+@pytest.mark.slow
 def test_a_function_that_does_not_end_is_ended_and_the_next_one_runs():
     with Sandbox(seconds=1) as short:
         with short.function("def f():\n    while True: pass", "f") as f, pytest.raises(RuntimeError, match="its process ended|too long"):
