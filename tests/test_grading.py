@@ -133,6 +133,7 @@ def test_what_a_submission_cannot_do(sandbox, body, said):
     assert not Path("/tmp/was_here").exists()
 
 
+@pytest.mark.slow
 def test_a_function_that_does_not_end_is_ended_and_the_next_one_runs():
     with Sandbox(seconds=1) as short:
         with short.function("def f():\n    while True: pass", "f") as f, pytest.raises(RuntimeError, match="its process ended|too long"):
@@ -152,8 +153,8 @@ def test_solutions_get_all_points_and_an_empty_notebook_none(number, sandbox):
 
 def test_a_named_mistake_gets_its_share_with_its_feedback(sandbox):
     wrong = {"temperature multiplies": (RIGHT.replace("/ temperature", "* temperature"), 1.5),
-             "temperature multiplies and the positive's index is off by B": (
-                 RIGHT.replace("/ temperature", "* temperature").replace(".roll(len(z1))", ""), 0.75),
+             "temperature multiplies and the sign is wrong": (
+                 RIGHT.replace("/ temperature", "* temperature").replace("return F", "return -F"), 0.75),
              "detached": (RIGHT.replace("roll(len(z1)))", "roll(len(z1))).detach()"), 2.25)}
     for name, (text, points) in wrong.items():
         got = mark(book(text), NT_XENT, sandbox)

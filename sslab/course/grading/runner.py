@@ -313,7 +313,7 @@ def main(fd):
         while True:
             data, fds, _, _ = socket.recv_fds(control, 1, 1)
             if not data:
-                return
+                os._exit(0)
             pid = os.fork()
             if pid == 0:
                 control.close()
