@@ -20,6 +20,7 @@ mathjax3_config = {"options": {"enableMenu": False}}                 # the menu 
 html_theme = "sphinx_book_theme"
 html_title = "sslab"
 html_static_path = ["_static"]
+html_favicon = "_static/icon.svg"
 html_css_files = ["site.css"]
 html_show_sphinx = False
 html_use_index = False
