@@ -246,8 +246,9 @@ FOCUS = """() => { const one = document.activeElement, style = getComputedStyle(
 
 
 @cache
-def trained(kind: str = "mae", data: str = "digits"):
+def trained(what: str = "mae digits"):
     """A lab at its end; a few steps make all that is shown."""
+    kind, data = what.split()
     lab = Lab(kind, data, steps=3, batch_size=8)
     lab.start()
     lab.join()
@@ -283,7 +284,7 @@ def put(front, *things: str) -> None:
         elif thing == "number":
             front.prediction(predict("00/number", "What share?", low=0, high=1, unit="of the images", save=False))
         else:
-            view = front.lab(trained(*thing.split()))
+            view = front.lab(trained(thing) if " " in thing else trained())
             front.page.locator(f"#{view}").scroll_into_view_if_needed()
             front.until(f"document.querySelector('#{view} .sslab-lab').sslab.known && document.querySelector('#{view} .sslab-lab').sslab.map.drawn > 0")
     front.wait(0.3)
