@@ -137,7 +137,7 @@ def test_bad_input_is_named():
         chunked_info_nce(a, b, torch.arange(3))
     with pytest.raises(ValueError, match="chunk: got 0, takes"):
         chunked_info_nce(a, b, chunk=0)
-    with pytest.raises(ValueError, match="a, b: got 4 and 5 rows, takes as many of both"):
+    with pytest.raises(ValueError, match=r"a, b: got shapes \[4, 3\] and \[5, 3\], takes \[B, D\] twice"):
         chunked_both_ways(a, b)
-    with pytest.raises(ValueError, match=r"own: got shape \[5\], takes \[4\]"):
+    with pytest.raises(ValueError, match=r"own, a, negatives: got shapes \[5\] and \[4, 3\]"):
         chunked_queue_nce(torch.zeros(5), a, b, 1.0)

@@ -48,7 +48,7 @@ def finite(value) -> bool:
 
 def is_tame(value) -> bool:
     """Finite, and of a size that floats can be squared at."""
-    return finite(value) and all(one.numel() == 0 or float(one.abs().max()) < 1e6 for one in tensors(value)
+    return finite(value) and all(one.numel() == 0 or float(one.detach().abs().max()) < 1e6 for one in tensors(value)
                                  if not one.is_complex() and one.dtype != torch.bool)
 
 

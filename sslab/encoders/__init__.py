@@ -132,7 +132,7 @@ def create(name: str, dataset, **options) -> Encoder | TextEncoder:
         raise ValueError(f"dataset: got {shape!r}, takes ({first}, {second}), two whole numbers, 1 or more")
     for option, value in options.items():
         if option not in FLAGS and not _counts([value]):
-            raise ValueError(f"{option}: got {value!r}, takes a whole number, 1 or more")
+            raise ValueError(f"{option}: got {value!r}, takes a whole number above 0")
     try:
         if name not in _TEXT:
             return Encoder(name, shape, **options)

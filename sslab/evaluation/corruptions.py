@@ -23,7 +23,7 @@ NOISE, BLUR, CONTRAST, OCCLUSION = 0.1, 0.5, 0.17, 0.12              # a step of
 GREY = 128                                                           # of the square
 
 
-@takes(images="images [N, C, H, W]", N=">= 0", seed=">= 0")
+@takes(seed=">= 0")
 def corrupted(images: Tensor, kind: str, severity: int, seed: int = 0) -> Tensor:
     """Pictures with one thing spoiled, the same way on every call.
 

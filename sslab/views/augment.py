@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sslab._inputs import takes
 from sslab._names import choose
 from sslab.knobs import Adjustable, number
 
@@ -189,6 +190,7 @@ class Augment(Adjustable):
             x = (x + p["noise"]).clamp_(0, 1)
         return x
 
+    @takes()
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Draw and apply: one view of each image."""
         _check(images)
