@@ -64,7 +64,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 
 lock: $(INSTALLED)
-	$(BIN)/python -m pip install --upgrade --upgrade-strategy eager -e ".[dev,onnx]"
+	$(BIN)/python -m pip install --upgrade --upgrade-strategy eager -e ".[dev,onnx,teach,docs,slides]"
 	$(BIN)/python tools/lock.py
 	@touch $(INSTALLED)
 

@@ -79,10 +79,8 @@ def test_kernel_range_of_doctor_is_the_projects():
 
 def test_readme_maps_the_notebooks_that_are_there():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| (\d\d_\w+) \|.*\| (available|planned) \|$", readme, re.MULTILINE))
-    assert len(rows) == 18
-    present = {path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")}
-    assert {slug for slug, state in rows.items() if state == "available"} == present
+    rows = re.findall(r"^\| (\d\d_\w+) \|", readme, re.MULTILINE)
+    assert len(rows) == 18 and rows == sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
 
 def tracked_files():

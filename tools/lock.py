@@ -1,8 +1,8 @@
-"""Write requirements.lock: the version of everything that sslab[dev,onnx] needs, as installed here.
+"""Write requirements.lock: the version of everything that sslab[dev,onnx,teach,docs,slides] needs, as installed here.
 
     make lock            upgrades first, then runs this
 
-One `name==version` a line, for `pip install -c requirements.lock -e ".[dev,onnx]"`. Constraints name no index and
+One `name==version` a line, for `pip install -c requirements.lock -e ".[dev]"`. Constraints name no index and
 install nothing by themselves, so one file serves every platform: what only another platform needs (torch's
 CUDA libraries, Windows' terminal) is left to the exact pins of the packages that need it.
 """
@@ -13,10 +13,11 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-HEADER = "# Made by `make lock`. Use: pip install -c requirements.lock -e \".[dev,onnx]\"\n"
+EXTRAS = ("dev", "onnx", "teach", "docs", "slides")
+HEADER = "# Made by `make lock`. Use: pip install -c requirements.lock -e \".[dev]\"\n"
 
 
-def pins(root: str = "sslab", extras: tuple[str, ...] = ("dev", "onnx")) -> dict[str, str]:
+def pins(root: str = "sslab", extras: tuple[str, ...] = EXTRAS) -> dict[str, str]:
     """Name -> version of all that `root[extras]` needs directly or not and that is installed.
 
     Markers about Python's version or the platform are not judged: a package that another Python needs is
