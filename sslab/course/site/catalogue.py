@@ -19,17 +19,22 @@ DATASETS = {"images": ("digits", "emoji"), "text": ("wordnet", "passages"), "pai
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """An objective, its class, the pure functions it uses, the lesson that shows it and the dataset of its lab there."""
+    """An objective, its class, the pure functions it uses, the lesson that shows it and the dataset of its lab there, if any."""
 
     name: str
     made: type
     functions: tuple
     passage: explained.Passage | None
-    dataset: str
+    lab: str | None
 
     @property
     def title(self) -> str:
         return self.made.title
+
+    @property
+    def dataset(self) -> str:
+        """What its page is measured on."""
+        return self.lab or _first_that_fits(self.name, self.made)
 
     @property
     def family(self) -> list[type]:
@@ -49,7 +54,7 @@ def entries() -> tuple[Entry, ...]:
         functions = _pure(made)
         passage = _passage(made, functions)
         lab = explained.labs().get((passage.lesson.number if passage else "", name))
-        found.append(Entry(name, made, functions, passage, lab or _first_that_fits(name, made)))
+        found.append(Entry(name, made, functions, passage, lab))
     return tuple(found)
 
 
