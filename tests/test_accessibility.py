@@ -325,7 +325,7 @@ def test_the_keyboard_alone_goes_through_lab_toys_and_questions(front):
         seen.append(now["name"])
     assert page.evaluate("document.activeElement.id") == "after", "Tab leaves by the end"
     assert {"objective", "dataset", "start", "pause", "stop", "reset", "motion", "random", "next"} <= set(seen)
-    hidden = page.evaluate(f"""() => [...document.querySelectorAll('#here {TABBABLE}')].filter((one) => one.checkVisibility()
+    hidden = page.evaluate(f"""() => [...document.querySelectorAll(`#here {TABBABLE}`)].filter((one) => one.checkVisibility()
         && !(one.type === 'radio' && !one.checked)).length""")
     assert len(seen) >= hidden, "each is reached"
     for _ in seen:
@@ -336,7 +336,7 @@ def test_the_keyboard_alone_goes_through_lab_toys_and_questions(front):
     page.locator("[name=motion]").focus()                            # arrows change what has the focus
     press("ArrowDown")
     assert page.evaluate(f"{VIEW}.motion") == "steps"
-    page.locator(".stage canvas").focus()
+    page.locator(".stage > canvas").focus()
     press("ArrowRight")
     assert page.locator(".tip").is_visible() and page.locator("[aria-live]").inner_text() in {str(digit) for digit in range(10)}
     loss = page.locator("canvas[aria-label^='Loss']")
@@ -405,12 +405,12 @@ def test_motion_stops_on_request(front):
     assert now == target == pytest.approx(at), "in steps: there at once"
 
     page.locator("[name=motion]").select_option("held")
-    picture = page.locator(".stage canvas").screenshot()
+    picture = page.locator(".stage > canvas").screenshot()
     turn(front, lab)
     front.wait(0.5)
-    assert page.evaluate(state)[0] == pytest.approx(at) and page.locator(".stage canvas").screenshot() == picture, "held: nothing moves"
+    assert page.evaluate(state)[0] == pytest.approx(at) and page.locator(".stage > canvas").screenshot() == picture, "held: nothing moves"
     page.locator("[name=motion]").select_option("steps")
-    assert page.evaluate(state)[0] == pytest.approx(-at) and page.locator(".stage canvas").screenshot() != picture, "and goes on"
+    assert page.evaluate(state)[0] == pytest.approx(-at) and page.locator(".stage > canvas").screenshot() != picture, "and goes on"
 
 
 @pytest.mark.browser

@@ -81,6 +81,19 @@ class Control {
     this.root.insertAdjacentHTML("beforeend", `<p id="${help}" class="${describe ? "help" : "hidden"}"></p>`);
     this.root.lastElementChild.textContent = knob.help;
     this.input.addEventListener("input", () => this.pick(this.read()));
+    if (this.output) this.input.addEventListener("keydown", (event) => this.nudge(event));
+  }
+
+  /** One press of an arrow changes the value that is seen, though a pointer goes in finer steps. */
+  nudge(event) {
+    const way = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key], { input } = this, before = this.read();
+    if (!way || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    for (let at; this.read() === before && at !== input.value;) {
+      at = input.value;
+      input.stepUp(way);
+    }
+    this.pick(this.read());
   }
 
   read() {
