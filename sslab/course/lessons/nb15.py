@@ -679,6 +679,15 @@ def _(r):
                for name in ("linear", "supervised", "raw-pixels"))
 
 
+@define_claim("15/noise-fools-networks", "On clothes with noise of severity 3 a linear probe of raw pixels is right more often than that of SimCLR and than the "
+              "supervised network: neither was trained with noise.",
+              evidence=[f"15/shift/fashion/{name}/noise/3" for name in ("raw-pixels", "linear", "supervised")],
+              without={"15/shift/fashion/raw-pixels/noise/3": "15/shift/fashion/supervised/noise/3"})
+def _(r):
+    pixels, *trained = r.values()
+    return all(beats(pixels, one) for one in trained)
+
+
 @define_claim("15/home-is-best", "Probed on clothes with 5 labels a class, an encoder that was pretrained on clothes beats one that was pretrained on digits.",
               evidence=["15/transfer/fashion/5", "15/transfer/digits/5"],
               without={"15/transfer/fashion/5": "15/transfer/digits/5"})
