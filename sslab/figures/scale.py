@@ -70,6 +70,9 @@ def front(runs: Mapping[str, Mapping[int, tuple[float, float]]], ylabel: str, li
                   label="best for its time")
     _levels(axis, lines or {}, [value for points in runs.values() for _, value in points.values()])
     axis.set(xscale="log", xlabel="seconds of training (numbers: steps)", ylabel=ylabel)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))         # 1, 2, 5, 10, ...: all tenths would run into each other
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_locator(NullLocator())
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     named = {place: f"{name}, {steps:,} steps" for name, points in runs.items() if not name.endswith("yours") for steps, place in points.items()}
     return figure.says(f"Lines: {ylabel} by seconds of training",
