@@ -23,6 +23,7 @@ import pytest
 import torch
 from figure_examples import CONTROLS, EXAMPLES, NAMES
 from IPython.core.formatters import DisplayFormatter
+from jupyter_browser import jupyterlab, open_notebook, write_notebook
 from matplotlib.colors import to_hex, to_rgb
 
 from sslab import encoders, figures, objectives
@@ -440,6 +441,68 @@ def test_axe_finds_nothing_serious_on_labs_of_words_and_pairs(front, request, tm
     front.wait(1)
     keep(front.page, f"axe_words_{request.node.callspec.id}")
     assert violations(front.page) == []
+
+
+ASK = 'guess = predict("00/which", "Which one?", ["the first", "the second", "the third"], save=False)\nguess'
+LESSON = (f"from sslab import figures\nfrom sslab.lab import Lab, check, predict\n{ASK}",
+          'lab = Lab("simclr", "digits", steps=3, batch_size=8)\nlab',
+          'print(guess.reveal("the second"))\nfigures.loss({"SimCLR": [row["loss"] for row in lab.history]}, {})', "", "print('the end')")
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_keyboard_alone_runs_a_lesson(browser, tmp_path):
+    """A guess, a live run, a figure, an exercise that is typed and checked, in JupyterLab; no mouse."""
+    write_notebook(tmp_path / "lesson.ipynb", *LESSON)
+    with jupyterlab(tmp_path, SSLAB_MODE="smoke") as address:
+        page = browser.new_page(viewport={"width": 1300, "height": 950})
+        page.set_default_timeout(120_000)
+        press = page.keyboard.press
+        open_notebook(page, address("lesson.ipynb"))
+
+        def tab_to(what: str, key: str = "Tab", most: int = 20) -> None:
+            for _ in range(most):
+                if page.evaluate("(what) => document.activeElement.matches(what)", what):
+                    return
+                press(key)
+                page.wait_for_timeout(100)
+            raise AssertionError(f"{key} does not reach {what}")
+
+        def run(shows: str) -> None:
+            """Run the cell and go to the next; a kernel that is not quite there drops it."""
+            tab_to(".jp-Cell", "Shift+Tab")
+            press("Shift+Enter")
+            page.wait_for_selector(shows)
+
+        tab_to(".jp-Cell")
+        run("fieldset")
+        press("ArrowUp")
+        tab_to("input[type=radio]")
+        for key in ("Space", "ArrowDown", "Tab", "Enter"):
+            press(key)
+        page.get_by_role("status").filter(has_text="Recorded: the second").wait_for()
+        tab_to(".jp-Cell", "Shift+Tab")
+
+        press("ArrowDown")
+        run(".sslab-lab")
+        page.wait_for_function(f"() => {VIEW}.known")
+        press("ArrowUp")
+        tab_to("[name=start]")
+        press("Enter")
+        page.wait_for_function(f"() => {VIEW}.state === 'finished'")
+        tab_to(".jp-Cell", "Shift+Tab")
+
+        press("ArrowDown")
+        run("img[alt^='Lines: loss by step. SimCLR: ']")
+        assert page.get_by_text("You said: the second. It was: the second. The same.").count() == 1
+        press("Enter")                                               # into the exercise
+        page.keyboard.type("import torch\ncheck.positive_index(lambda b: torch.arange(2 * b).roll(b))")
+        press("Escape")
+        run("text=positive_index: ")
+        keep(page, "lesson_by_keyboard")
+        run("text=the end")
+        assert page.locator(".jp-Notebook .jp-Cell .jp-InputArea").count() >= len(LESSON), "no key of ours cut a cell"
+        page.close()
 
 
 # ---- the site
