@@ -1,7 +1,7 @@
 # Linux and macOS. Windows: see README.md, `pip install -e .` and `sslab lab`.
 #
 #   make lab        open JupyterLab on the first notebook      PORT=8899 OPEN=0 IP=0.0.0.0
-#   make test       run the tests                              ARGS="-k simclr"
+#   make test       run the tests, two at a time               ARGS="-k simclr" WORKERS=0
 #   make notebooks  build both editions of every notebook from notebooks/source/
 #   make course     run every notebook once in class mode and check the claims
 #   make evidence   make the records behind the claims (hours; resumable)
@@ -19,6 +19,7 @@ PORT ?= 8888
 OPEN ?= 1
 IP ?= 127.0.0.1
 ARGS ?=
+WORKERS ?= 2
 EXECUTED ?=
 TORCH_INDEX ?=
 PYTHON ?=
@@ -33,7 +34,7 @@ lab: $(INSTALLED)
 	@$(BIN)/sslab lab --port $(PORT) --ip $(IP) $(if $(filter 0 no false,$(OPEN)),--no-open,--open)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 notebooks: $(INSTALLED)
 	$(BIN)/sslab course build

@@ -23,6 +23,9 @@ import torch
 
 from sslab.training.devices import limit_threads
 
+if "PYTEST_XDIST_WORKER" in os.environ:                              # as many workers as cores: a core for each
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", str(limit_threads()))       # for the subprocesses
 
 
