@@ -21,12 +21,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from figure_examples import CONTROLS, EXAMPLES, NAMES
 from IPython.core.formatters import DisplayFormatter
 from jupyter_browser import jupyterlab, open_notebook, write_notebook
 from matplotlib.colors import to_hex, to_rgb
 
-from sslab import encoders, figures, objectives
+from sslab import cli, encoders, figures, objectives
 from sslab.figures import describe, style
 from sslab.lab import Lab, display, fill, latents, predict
 
@@ -287,7 +288,8 @@ def put(front, *things: str) -> None:
         else:
             view = front.lab(trained(thing) if " " in thing else trained())
             front.page.locator(f"#{view}").scroll_into_view_if_needed()
-            front.until(f"document.querySelector('#{view} .sslab-lab').sslab.known && document.querySelector('#{view} .sslab-lab').sslab.map.drawn > 0")
+            view = f"document.querySelector('#{view} .sslab-lab')"           # a lab of words begins with its map folded
+            front.until(f"{view}.sslab.known && ({view}.sslab.map.drawn > 0 || {view}.querySelector('.cards > *'))")
     front.wait(0.3)
 
 
@@ -435,12 +437,26 @@ def test_who_asks_the_system_for_less_motion_gets_steps(front):
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("front", [{"theme": "light"}, {"theme": "dark"}], indirect=True, ids=["light", "dark"])
-def test_axe_finds_nothing_serious_on_labs_of_words_and_pairs(front, request, tmp_path):
+def test_axe_finds_nothing_serious_on_labs_of_words_and_pairs(front, request):
     put(front, "bert wordnet", "gpt passages", "clip emoji-pairs")
     front.page.get_by_role("button", name="Show the map").first.click()
     front.wait(1)
     keep(front.page, f"axe_words_{request.node.callspec.id}")
     assert violations(front.page) == []
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_axe_finds_nothing_serious_on_a_followed_run(front, tmp_path):
+    words = ["train", "simclr", "--data", "digits", "--steps", "3", "--batch-size", "8", "--checkpoint", str(tmp_path / "x")]
+    assert CliRunner().invoke(cli.main, words).exit_code == 0
+    lab = Lab.follow(tmp_path / "x")
+    lab._make_dashboard()
+    front.lab(lab)
+    front.until(f"{VIEW}.known && {VIEW}.map.drawn > 0 && document.querySelector('.knobs dl')")
+    keep(front.page, "axe_follow")
+    assert violations(front.page) == []
+    lab.stop()
 
 
 ASK = 'guess = predict("00/which", "Which one?", ["the first", "the second", "the third"], save=False)\nguess'
