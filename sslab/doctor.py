@@ -65,7 +65,7 @@ def _precision() -> tuple[str, str]:
     from sslab import encoders
     from sslab.training.devices import choose_precision
 
-    encoder = encoders.create("conv", (1, 28, 28))
+    encoder = encoders.create("conv", (1, 28))
     sample = torch.randint(0, 256, (256, 1, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     chosen = choose_precision(encoder, sample)
     layout = " channels_last" if chosen.channels_last else ""

@@ -344,7 +344,8 @@ ELSEWHERE = {
     "perplexity", "read_factors", "robustness", "score_text", "supervised", "tf_idf", "tf_idf_efficiency", "train_supervised",
     "word_controls", "word_ranks", "zero_shot", "text_tower_for", "choose_precision", "cpu_limit", "limit_threads", "pick_device",
     "release_threads", "pretrained", "pretrained_names", "openclipart_records", "verify", "mode", "examine", "found_again",
-    "near_copies", "settings", "suggest", "write", "fill", "latents", "show_source"}
+    "near_copies", "settings", "suggest", "write", "fill", "latents", "show_source", "quiz", "record",
+    "replay", "share", "unshare"}
 
 # ---- what people pass by mistake
 

@@ -75,7 +75,7 @@ def test_turns_are_counter_clockwise():
     picture = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
     turned = four_turns(picture)[0, :, 0].tolist()
     assert turned == [[[1, 2], [3, 4]], [[2, 4], [1, 3]], [[4, 3], [2, 1]], [[3, 1], [4, 2]]]
-    with pytest.raises(ValueError, match=r"images: got \[1, 1, 2, 3\], takes square ones"):
+    with pytest.raises(ValueError, match=r"images: got shape \[1, 1, 2, 3\], takes \[B, C, S, S\]"):
         four_turns(torch.zeros(1, 1, 2, 3))
 
 

@@ -302,7 +302,7 @@ def test_importance_bound_of_a_bernoulli_model_by_summing_over_all_z():
     mean, log_variance = draw(B, 1, seed=3) / 4, torch.zeros(B, 1, dtype=torch.float64)
     bound = importance_bound(decode, x.view(B, 1, 6, 1), mean, log_variance, draw(5000, B, 1, seed=4))
     assert -float(bound) == pytest.approx(evidence, abs=0.02)
-    with pytest.raises(ValueError, match="noise, mean, log_variance"):
+    with pytest.raises(ValueError, match="mean, log_variance, noise"):
         importance_bound(decode, x.view(B, 1, 6, 1), mean, log_variance, draw(B, 1))
 
 
@@ -487,13 +487,13 @@ def test_confidence_counts_only_what_is_above_the_line():
         def forward(self, images):
             return self.logits[: len(images)]
 
-    from types import SimpleNamespace
-
     logits = torch.log(torch.tensor([[0.95, 0.03, 0.02], [0.5, 0.3, 0.2], [0.01, 0.01, 0.98], [0.05, 0.9499, 0.0001]]))
     head = torch.nn.Linear(3, 3)
     torch.nn.init.eye_(head.weight)
     torch.nn.init.zeros_(head.bias)
-    judge = SimpleNamespace(encoder=Says(logits), head=head)
+    judge = generation.Supervised.__new__(generation.Supervised)     # one that says what it is told to
+    torch.nn.Module.__init__(judge)
+    judge.encoder, judge.head = Says(logits), head
     said = generation.confident_share(judge, torch.zeros(4, 1, 2, 2))
     assert said.share == pytest.approx(0.75) and said.classes == [0, 1, 2] and said.counts == [1, 1, 1]
     said = generation.confident_share(judge, torch.zeros(4, 1, 2, 2), threshold=0.96)

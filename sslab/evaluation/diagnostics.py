@@ -258,4 +258,5 @@ def _entropy_rank(s: Tensor, z: Tensor) -> Tensor:
 
 def _noise(z: Tensor) -> float:
     """What rounding alone leaves as singular values: those of random errors of a few units in the last place."""
-    return 4 * torch.finfo(z.dtype).eps * float(z.abs().max()) * (math.sqrt(len(z)) + math.sqrt(z.shape[1]))
+    kind = z.dtype if z.is_floating_point() else torch.float32       # whole numbers are read as such
+    return 4 * torch.finfo(kind).eps * float(z.abs().max()) * (math.sqrt(len(z)) + math.sqrt(z.shape[1]))

@@ -17,7 +17,7 @@ from sslab.objectives.joint import OUTPUT_NORM, Teacher, TwoViews
 from sslab.views import Augment
 
 
-@takes(queries="float [B, D]", keys="float [B, D]", negatives="float [K, D]", temperature="> 0")
+@takes(queries="float [B, D]", keys="float [B, D]", negatives="number [K, D]", temperature="> 0")
 @full_precision
 def info_nce(queries: Tensor, keys: Tensor, negatives: Tensor | None = None, temperature: float = 0.07) -> Tensor:
     """Each query must find its own key among the negatives: cross-entropy over 1 + K cosines.

@@ -45,17 +45,18 @@ def save(path: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, hea
 
 
 def check_place(path: Path) -> None:
-    """Make the folder of a checkpoint, before the hours of training that would be lost.
+    """Can a checkpoint be written there? Asked before the hours of training that would be lost; makes nothing.
 
     Raises:
-        OSError: it cannot be made, or nothing may be written into it.
+        OSError: its folder cannot be made, or nothing may be written into it.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise type(error)(f"checkpoint: {path} cannot be written ({error})") from None
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(f"checkpoint: {path} cannot be written: this user may write nothing into {path.parent}")
+    there = path.absolute().parent
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise NotADirectoryError(f"checkpoint: {path} cannot be written: {there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"checkpoint: {path} cannot be written: this user may write nothing into {there}")
 
 
 def _digest(tensors: dict[str, Tensor], text: str) -> str:
