@@ -1,5 +1,8 @@
 """Sphinx's settings for the site. `sslab course site` copies this folder beside the pages that it makes."""
 
+import re
+from pathlib import Path
+
 from sslab import __version__
 from sslab.course.badges import repository
 
@@ -37,3 +40,19 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
+
+
+def name_toggles(app, error) -> None:
+    """The theme's toggles in the side bar say nothing to a screen reader: name each after the page that it stands beside."""
+    if error is not None or app.builder.format != "html":
+        return
+    toggle = re.compile(r'(<a class="reference internal"[^>]*>)([^<]*)(</a><details[^>]*><summary)>')
+    for path in Path(app.outdir).rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        named = toggle.sub(lambda found: f'{found[1]}{found[2]}{found[3]} aria-label="Pages under: {found[2]}">', text)
+        if named != text:
+            path.write_text(named, encoding="utf-8")
+
+
+def setup(app) -> None:
+    app.connect("build-finished", name_toggles)

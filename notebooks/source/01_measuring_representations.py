@@ -269,9 +269,9 @@ guess_labels.reveal(USES[int(record("01/penalty/fashion/5/half-to-choose").value
 # and three seeds.
 
 # %%
-count = sslab.by_mode(90, nb01.MAPPED)
+count, seeds = sslab.by_mode((90, 1), (nb01.MAPPED, 3))
 labels, x = fashion.validation.labels[:count], torch.nn.functional.normalize(h.validation.inputs[:count], dim=1)
-drawn = {f"n_neighbors {n}, seed {seed}": umap_map(x, n, seed) for n in nb01.NEIGHBOURS for seed in range(3)}
+drawn = {f"n_neighbors {n}, seed {seed}": umap_map(x, n, seed) for n in nb01.NEIGHBOURS for seed in range(seeds)}
 
 # %% tags=["figure"]
 maps({"PCA": pca_map(x)}, labels, fashion.class_names)
@@ -294,7 +294,7 @@ maps(drawn, labels, fashion.class_names)
 # %%
 true = class_distances(x, labels)
 kept = {title: rank_correlation(true, class_distances(points, labels)) for title, points in {"PCA": pca_map(x), **drawn}.items()}
-by_knob = {n: sum(kept[f"n_neighbors {n}, seed {seed}"] for seed in range(3)) / 3 for n in nb01.NEIGHBOURS}
+by_knob = {n: sum(kept[f"n_neighbors {n}, seed {seed}"] for seed in range(seeds)) / seeds for n in nb01.NEIGHBOURS}
 print(f"PCA {kept['PCA']:.2f}", {f"UMAP {n}": round(value, 2) for n, value in by_knob.items()})
 
 # %%
@@ -338,7 +338,7 @@ claim("01/islands-in-noise", yours={"01/maps/noise/umap-3": seen["UMAP, n_neighb
 
 # %%
 order = torch.Generator().manual_seed(0)
-labelled, held, test = (leaks.rows_of(split, torch.randperm(len(split), generator=order)[:300])
+labelled, held, test = (leaks.rows_of(split, torch.randperm(len(split), generator=order)[:sslab.by_mode(60, 300)])
                         for split in (fashion.train, fashion.validation, fashion.test))
 
 # %%

@@ -333,7 +333,7 @@ def _frame(page: str) -> str:
 
 
 def _script() -> str:
-    names = ("plots.js", "map.js", "pictures.js", "readings.js", "dashboard.js", "follow.js", "replay.js")
+    names = ("keys.js", "plots.js", "map.js", "pictures.js", "readings.js", "dashboard.js", "follow.js", "replay.js")
     parts = [(STATIC / name).read_text("utf-8") for name in names]
     return "\n".join(line for part in parts for line in part.splitlines() if not line.startswith("export default"))
 

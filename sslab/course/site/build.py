@@ -126,6 +126,8 @@ def _assets(folder: Path) -> None:
     """What is copied as it is: settings and style of site/, the guides' pictures, MathJax with its fonts."""
     shutil.copytree(ROOT / "site", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.md", "__pycache__"))
     shutil.copytree(ROOT / "docs" / "images", folder / "docs" / "images", dirs_exist_ok=True)
+    for name, page in catalogue.replays().items():
+        write_atomically(folder / "_static" / "replays" / name, page)
     target = folder / "_static" / "mathjax"
     for file in metadata.files(MATHJAX) or ():
         _, found, name = file.as_posix().partition("/static/mathjax/")

@@ -1,6 +1,7 @@
 """A page for each objective, made from its code: nothing here is written down twice."""
 
 import ast
+import html
 import inspect
 import re
 import textwrap
@@ -11,6 +12,7 @@ from pathlib import Path
 from sslab.course.badges import repository
 from sslab.course.site import explained
 from sslab.course.site.markdown import code, docstring, linked, plain, table
+from sslab.lab.replay import recordings, replay
 
 ROOT = Path(__file__).resolve().parents[3]
 PAPER = re.compile(r"([A-Z][\w-]*(?:(?:, | and | )[A-Z][\w-]*)*(?: et al\.)?(?: \d{4}| v\d))(?:, arXiv:(\d{4}\.\d{4,5}))?")
@@ -74,7 +76,7 @@ def index() -> str:
 
 def page(entry: Entry) -> str:
     """One objective: what it does, equation, source, knobs, levels, shapes, papers, who differs."""
-    parts = [f"# {entry.title}", docstring(entry.made), *_facts(entry), *_equation(entry), "## Knobs", *_knobs(entry),
+    parts = [f"# {entry.title}", docstring(entry.made), *_facts(entry), *_equation(entry), *_watch(entry), "## Knobs", *_knobs(entry),
              *_measured(entry), *_differences(entry), *_sources(entry), *_read(entry)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -118,6 +120,23 @@ def _equation(entry: Entry) -> list[str]:
     text = "\n\n".join(dict.fromkeys(texts))
     text = re.sub(r"\]\((\d\d_\w+\.ipynb)", r"](../lessons/\1", text)
     return ["## Equation", text, f"From the lesson {_lesson(entry)}."]
+
+
+def _watch(entry: Entry) -> list[str]:
+    """Recorded runs, which need no kernel; `replays` writes their pages."""
+    frames = [f'```{{raw}} html\n<iframe class="replay" loading="lazy" title="Recorded runs of {html.escape(entry.title)} on {dataset}" '
+              f'src="../_static/replays/{name}_{dataset}.html"></iframe>\n```'
+              for name, dataset in dict.fromkeys(found[:2] for found in recordings(entry.name))]
+    if not frames:
+        return []
+    return ["## Watch it train", ("Recorded runs, as it comes and broken: drag through the steps, choose what stands side by side. In a "
+            f'notebook: `replay("{entry.name}")`.'), *frames]
+
+
+def replays() -> dict[str, str]:
+    """The pages of recorded runs: name of the file -> HTML."""
+    return {f"{name}_{dataset}.html": replay(name, dataset).page()
+            for name, dataset in dict.fromkeys(found[:2] for found in recordings())}
 
 
 def _knobs(entry: Entry) -> list[str]:
