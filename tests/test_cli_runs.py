@@ -191,6 +191,7 @@ def interrupted(monkeypatch, at, number=signal.SIGINT):
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_saves_and_says_the_command_that_goes_on(finished, tmp_path, monkeypatch, number, code):
+    signal.signal(signal.SIGINT, signal.default_int_handler)         # a shell's background jobs begin without one
     folder = tmp_path / "a run"
     words = ["--set", "temperature=0.2", "--set", "rotation=10"]
     with monkeypatch.context() as patch:
