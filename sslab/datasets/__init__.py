@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+from sslab._inputs import check_type
 from sslab._names import choose
 from sslab.datasets import bundled, download, folder, pairs, shapes, text
 from sslab.datasets.base import Card, Dataset, Split, as_floats
@@ -50,6 +51,7 @@ def names(offline: bool = False, kind: str = "all") -> list[str]:
         offline: only what needs no download.
         kind: "all"; what one trains on: "images", "text" or "pairs"; or "test", images for testing only.
     """
+    check_type("offline", offline, bool)
     choose(kind, ("all", "images", "text", "pairs", "test"), "kind")
     return [name for name in _MAKERS
             if kind in ("all", _KINDS.get(name, "images")) and not (offline and name in _DOWNLOADED)]

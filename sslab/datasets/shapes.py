@@ -126,9 +126,9 @@ def shapes(n: int = 12_000, seed: int = 0) -> Dataset:
     Raises:
         ValueError: n or seed is not a whole number in its range.
     """
-    if not isinstance(n, int) or n < 60:
+    if isinstance(n, bool) or not isinstance(n, int) or n < 60:
         raise ValueError(f"n: got {n!r}, takes a whole number from 60 up")
-    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise ValueError(f"seed: got {seed!r}, takes a whole number from 0 up")
     random = torch.Generator().manual_seed(seed)
     counts = [n - round(0.1 * n) - round(0.2 * n), round(0.1 * n), round(0.2 * n)]

@@ -124,6 +124,9 @@ def corruption_error(errors: Mapping[str, Mapping[int, float]], baseline: Mappin
     Source:
         Hendrycks and Dietterich 2019, arXiv:1903.12261, section 4.3, as a share.
     """
+    for name, table in (("errors", errors), ("baseline", baseline)):
+        if odd := [row for row in table.values() if not isinstance(row, Mapping)]:
+            raise TypeError(f"{name}: got {odd[0]!r} under a kind, takes {{severity: share that is wrong}}")
     shape = {kind: sorted(row) for kind, row in errors.items()}
     if not errors or shape != {kind: sorted(row) for kind, row in baseline.items()}:
         raise ValueError(f"baseline: got {({kind: sorted(row) for kind, row in baseline.items()})}, takes what errors has: {shape}")

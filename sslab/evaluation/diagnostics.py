@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sslab._inputs import takes
+from sslab._inputs import check_finite, takes
 
 
 @takes(z="number [B, D]", B=">= 2")
@@ -123,6 +123,7 @@ def lidar(views: Tensor, delta: float = 1e-4, epsilon: float = 1e-7) -> Tensor:
     Source:
         Thilak et al., ICLR 2024, arXiv:2312.04000.
     """
+    check_finite(views=views)
     e = views.detach().cpu().double()
     n, v, d = e.shape
     means = e.mean(dim=1)                                            # [N, D]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sslab._inputs import takes
 from sslab.datasets.base import as_floats
+from sslab.encoders import Encoder
 from sslab.objectives.base import evaluating
 
 
@@ -17,9 +18,14 @@ def features(encoder: nn.Module, images: Tensor, batch_size: int = 512) -> Tenso
 
     The encoder's training mode and batch statistics are left as they were.
     """
-    device = next(encoder.parameters()).device
+    if images.dtype == torch.bool or images.is_complex():
+        raise TypeError(f"images: got {images.dtype}, takes uint8 or floats, or whole numbers for tokens")
+    if isinstance(encoder, Encoder) and (images.ndim != 4 or not (images.is_floating_point() or images.dtype == torch.uint8)):
+        raise ValueError(f"images: got {images.dtype} {list(images.shape)}, takes uint8 or floats [N, C, H, W]")
+    weight = next(encoder.parameters())
+    images = images.to(weight.dtype) if images.is_floating_point() else images
     with evaluating(encoder):
-        return torch.cat([encoder(batch.to(device)).float().cpu() for batch in images.split(batch_size)])
+        return torch.cat([encoder(batch.to(weight.device)).float().cpu() for batch in images.split(batch_size)])
 
 
 @takes(images="images [N, C, H, W]")

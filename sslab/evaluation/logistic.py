@@ -40,6 +40,7 @@ def fit_logistic(x: Tensor, y: Tensor, penalties, num_classes: int | None = None
         raise ValueError(f"penalties: got {penalty.tolist()}, takes numbers above 0")
     check_finite(x=x)
     check_classes("y", y, num_classes)
+    y = y.long()
     single = x.ndim == 2
     x, y = (x[None], y[None]) if single else (x, y)
     classes = num_classes or int(y.max()) + 1

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sslab._inputs import takes
+from sslab._inputs import check_finite, takes
 
 
 @takes(x="number [N, D]")
@@ -15,6 +15,7 @@ def pca_map(x: Tensor) -> Tensor:
         ValueError: x is not [N, D] with N and D at least 2.
     """
     x = _cloud(x, "x")
+    check_finite(x=x)
     centred = x - x.mean(dim=0)
     _, _, directions = torch.linalg.svd(centred, full_matrices=False)
     return centred @ directions[:2].T                                # [N, 2]

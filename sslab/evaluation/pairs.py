@@ -297,7 +297,7 @@ def _embed_texts(objective, dataset, texts: list[str]) -> Tensor:
     return F.normalize(_floats(objective.embed_texts(dataset.encode(texts))), dim=1)
 
 
-@takes(images="float [N, P]", classes="float [C, P]")
+@takes(images="float [N, P]", classes="float [C, P]", labels="int [_]")
 def classify(images: Tensor, classes: Tensor, class_names: Sequence[str], labels: Tensor | None = None) -> ZeroShot:
     """Which class is nearest by cosine? Representations [n, P] of images and [C, P] of classes.
 

@@ -183,7 +183,9 @@ def create(name: str, encoder: nn.Module, **options: Any) -> Objective:
     Raises:
         ValueError: no such objective, or a knob's value outside of what it takes.
     """
-    return _MAKERS[choose(name, _MAKERS, "objective")](encoder, **options)
+    choose(name, _MAKERS, "objective")
+    check_type("encoder", encoder, nn.Module)
+    return _MAKERS[name](encoder, **options)
 
 
 def encoder_for(name: str, dataset, wanted: str | None = None) -> encoders.Encoder:
@@ -193,6 +195,7 @@ def encoder_for(name: str, dataset, wanted: str | None = None) -> encoders.Encod
         ValueError: no such objective or encoder, or the objective needs another one.
     """
     made = _MAKERS[choose(name, _MAKERS, "objective")]
+    check_type("wanted", wanted, str | None)
     needed = made.architecture
     if needed and wanted not in (None, needed["name"]):
         raise ValueError(f"encoder: got {wanted!r}, {name} takes {needed['name']!r}")

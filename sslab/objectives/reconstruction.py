@@ -55,8 +55,12 @@ def bernoulli_error(logits: Tensor, target: Tensor) -> Tensor:
 
 @takes(images="float [B, _, ...]")
 def bernoulli_entropy(images: Tensor) -> Tensor:
-    """What a perfect copy of each picture costs in `bernoulli_error`: [B, ...] in [0, 1] -> nats [B], 0 without greys."""
-    return (torch.special.entr(images) + torch.special.entr(1 - images)).flatten(1).sum(dim=1)
+    """What a perfect copy of each picture costs in `bernoulli_error`: [B, ...] in [0, 1] -> nats [B], 0 without greys.
+
+    What lies outside, as after noise, counts as the 0 or 1 that is nearest.
+    """
+    shares = images.clamp(0, 1)                                      # refused it could be only by waiting for a GPU
+    return (torch.special.entr(shares) + torch.special.entr(1 - shares)).flatten(1).sum(dim=1)
 
 
 @takes(images="float [...]", level=">= 0")
