@@ -458,7 +458,8 @@ def test_in_a_browser_by_keyboard_and_by_name(browser):
     """The widget's page code on a stand-in for its model."""
     page = browser.new_page()
     page.set_content('<div id="here"></div>')
-    code = (Path(ask.__globals__["__file__"]).parent / "static" / "quiz.js").read_text(encoding="utf-8")
+    static = Path(ask.__globals__["__file__"]).parent / "static"
+    code = "\n".join((static / name).read_text(encoding="utf-8") for name in ("keys.js", "quiz.js"))
     page.add_script_tag(content=code.replace("export default", "window.widget ="))
     page.evaluate("""() => {
         const question = (id) => ({ id, text: `Which is <i>${id}</i>?`, answers: ["Row 1", "Row &lt;5&gt;", "Row 6"] });

@@ -65,7 +65,7 @@ def _widget() -> type:
     class Quiz(anywidget.AnyWidget):
         """A form of questions; which answer is right stays in the kernel until one was given."""
 
-        _esm = static / "quiz.js"
+        _esm = "\n".join((static / name).read_text("utf-8") for name in ("keys.js", "quiz.js"))
         _css = static / "base.css"
         title = traitlets.Unicode().tag(sync=True)
         questions = traitlets.List().tag(sync=True)                  # [{id, text, answers}], HTML

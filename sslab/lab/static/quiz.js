@@ -50,15 +50,6 @@ function asked(question, place, send) {
   return { form, show };
 }
 
-/** Keeps the arrow keys for our radio buttons: JupyterLab would go from cell to cell. Returns how to end it. */
-function keepArrows(root) {
-  const hear = ({ target, key }) => {                      // JupyterLab looks at the focused element, not at those around it
-    if (root.contains(target)) target.toggleAttribute("data-lm-suppress-shortcuts", key.startsWith("Arrow"));
-  };
-  window.addEventListener("keydown", hear, true);          // before JupyterLab, which listens to the document
-  return () => window.removeEventListener("keydown", hear, true);
-}
-
 function render({ model, el }) {
   const box = document.createElement("section");
   const title = document.createElement("h4");
@@ -77,7 +68,7 @@ function render({ model, el }) {
   showReplies();
   showScore();
   el.append(box);
-  const release = keepArrows(box);
+  const release = ownKeys(box);
   return () => { release(); model.off("change:replies", showReplies); model.off("change:score", showScore); };
 }
 
