@@ -3,7 +3,7 @@
 #   make lab        open JupyterLab on the first notebook      PORT=8899 OPEN=0 IP=0.0.0.0
 #   make test       run the tests, two at a time               ARGS="-k simclr" WORKERS=0
 #   make notebooks  build both editions of every notebook from notebooks/source/
-#   make course     run every notebook once in class mode and check the claims
+#   make course     run every notebook once in class mode, check the claims, keep the executed copies in runs/executed
 #   make evidence   make the records behind the claims (hours; resumable)
 #   make site       the site, in runs/site/html (runs the notebooks that were not run yet)  EXECUTED=DIR
 #   make bench      measure throughput and the probe against other libraries
@@ -40,7 +40,7 @@ notebooks: $(INSTALLED)
 	$(BIN)/sslab course build
 
 course: $(INSTALLED)
-	$(BIN)/sslab course run
+	$(BIN)/sslab course run --output runs/executed
 
 evidence: $(INSTALLED)
 	$(BIN)/sslab course evidence
@@ -53,8 +53,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/probe.py
 
-# Figures and times are those of the executed copies in runs/executed, where there are any:
-# `sslab course run --output runs/executed` makes them.
+# Figures and times are those of the executed copies in runs/executed, where there are any: `make course` makes them.
 lecturer: $(INSTALLED)
 	$(BIN)/python -m pip install -q -c requirements.lock -e ".[slides]"
 	@mkdir -p runs/executed
@@ -73,7 +72,7 @@ lock: $(INSTALLED)
 # install finds it there and adds the rest.
 $(INSTALLED): pyproject.toml requirements.lock
 	@sh tools/venv.sh "$(VENV)" "$(PYTHON)"
-	@echo "sslab: installing into $(VENV); the first time this takes a few minutes"
+	@echo "sslab: installing into $(VENV); the first time this takes a few minutes, and pip says nothing for most of them after \"Installing collected packages\""
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --no-deps --index-url "$(TORCH_INDEX)" "$$(grep '^torch==' requirements.lock)")
 	$(BIN)/python -m pip install -c requirements.lock -e ".[dev]"
 	@touch $@

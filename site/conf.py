@@ -25,6 +25,7 @@ html_title = "sslab"
 html_static_path = ["_static"]
 html_favicon = "_static/icon.svg"
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_show_sphinx = False
 html_use_index = False
 html_context = {"default_mode": "auto"}                             # light or dark as the reader's system
@@ -46,7 +47,7 @@ def name_toggles(app, error) -> None:
     """The theme's toggles in the side bar say nothing to a screen reader: name each after the page that it stands beside."""
     if error is not None or app.builder.format != "html":
         return
-    toggle = re.compile(r'(<a class="reference internal"[^>]*>)([^<]*)(</a><details[^>]*><summary)>')
+    toggle = re.compile(r'(<a class="(?:current )?reference internal"[^>]*>)([^<]*)(</a><details[^>]*><summary)>')
     for path in Path(app.outdir).rglob("*.html"):
         text = path.read_text(encoding="utf-8")
         named = toggle.sub(lambda found: f'{found[1]}{found[2]}{found[3]} aria-label="Pages under: {found[2]}">', text)

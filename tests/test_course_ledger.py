@@ -71,6 +71,8 @@ LEDGER = Ledger(
     {
         "00/a": Record.of({0: 0.8, 1: 0.84, 2: 0.85}),
         "00/b": Record.of({0: 0.6, 1: 0.63, 2: 0.64}),
+        "00/near": Record.of({0: 0.806, 1: 0.843, 2: 0.85}),            # a - near: -0.006, -0.003, 0, so -0.003 +- 4.303 * 0.003 / sqrt(3)
+        "00/one": Record(0.012),
         "00/time/cpu": Record(130.0, unit="s"),
         "00/t/0.5": Record(0.04),
     }
@@ -87,6 +89,8 @@ LEDGER = Ledger(
         ("{{ 00/a | percent interval }}", "83 % [76, 90]"),
         ("{{ 00/a - 00/b | points interval }}", "21 points [19, 22]"),
         ("{{ 00/a -\n00/b | points }}", "21 points"),
+        ("{{ 00/a - 00/near | points interval }}", "-0.3 points [-1.0, 0.4]"),          # near 0: tenths, so that its side is seen
+        ("{{ 00/one | points }}", "1 point"),
         ("{{ 00/time/cpu | minutes }}", "3 minutes"),
         ("{{ 00/t/0.5 | .0% }}", "4%"),
         ("{{ claim 00/c }}", "It holds."),

@@ -67,6 +67,29 @@ def test_what_there_is_not_is_refused_by_name(folder):
     assert sslab.pretrained("gpt", SimpleNamespace(name="passages", vocabulary=40, context=16)).title == "GPT"
 
 
+def images(name="simclr", size=8, **options):
+    torch.manual_seed(0)
+    encoder = encoders.create("conv", (1, size), width=2, cells=1)
+    return objectives.create(name, encoder, views=objectives.views_for(name, "fashion"), **options)
+
+
+@pytest.mark.parametrize(("name", "options"), [("simclr", {}), ("supervised", {"classes": 3})])
+def test_a_checkpoint_of_pictures(tmp_path, monkeypatch, name, options):
+    made = images(name, **options).eval()
+    made.set(crop=0.7)                                               # a knob of the views
+    content = dumps(made, {"objective": name, "dataset": "fashion", "seconds": 3})
+    (tmp_path / file_name(name, "fashion")).write_bytes(content)
+    (tmp_path / "SHA256SUMS").write_text(f"{hashlib.sha256(content).hexdigest()}  {file_name(name, 'fashion')}\n")
+    monkeypatch.setenv("SSLAB_DATA", str(tmp_path))
+    back = sslab.pretrained(name, SimpleNamespace(name="fashion", channels=1, size=8)).eval()
+    x = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(back.encoder(x), made.encoder(x), atol=1e-2, rtol=1e-2)          # half precision
+    assert back.values() == made.values() and back.views.crop == 0.7
+    assert name != "supervised" or back.head.out_features == 3
+    with pytest.raises(ValueError, match=r"dataset: got images of 8 x 8 with 3 channel\(s\), takes 8 x 8 with 1"):
+        sslab.pretrained(name, SimpleNamespace(name="fashion", channels=3, size=8))
+
+
 def test_another_version_is_refused():
     content = dumps(tiny(), {})
     length = int.from_bytes(content[:8], "little")
@@ -94,6 +117,24 @@ def test_the_checkpoint_of_bert_fills_in_and_that_of_gpt_goes_on():
     gpt, texts = sslab.pretrained("gpt", "passages"), sslab.load("passages")
     bits = evaluation.bits_per_character(gpt, texts, "validation", windows=20)
     assert 1.0 < bits < 1.9
+
+
+def test_those_of_the_image_methods():
+    names = [pair for pair in training.pretrained_names() if pair[0] in objectives.names("images")]
+    sizes = [(bundled.data_folder() / file).stat().st_size for file in (*(file_name(*pair) for pair in names), "replays.zip")]
+    assert len(names) >= 4 and sum(sizes) <= 12e6                    # issue 8: with the recorded runs
+
+    fashion, rows = sslab.load("fashion"), slice(0, 1000)
+    bank, queries = fashion.train, fashion.validation
+
+    def right(see):
+        found = evaluation.knn(see(bank.images[rows]), bank.labels[rows], see(queries.images[rows]))
+        return (found == queries.labels[rows]).float().mean().item()
+
+    encoder = sslab.pretrained("simclr", fashion).encoder
+    assert right(lambda x: evaluation.features(encoder, x)) > right(evaluation.raw_pixels)
+    vae = sslab.pretrained("vae", "digits")                          # it was not told how large digits are: the file says so
+    assert vae.encoder.shape == (1, 28) and isinstance(vae.origin["curve"]["value"][-1], float)
 
 
 # ---- fine-tuning

@@ -9,7 +9,7 @@
 # ## What you will be able to do
 #
 # - choose between nearest neighbours, a linear probe and fine-tuning, and say what each of them asks;
-# - say why the projector is thrown away, from numbers;
+# - say what the projector costs, and where three runs cannot tell;
 # - count the labels that were used to *choose* something, and say what they were worth;
 # - look at a map of an embedding and say what cannot be read from it;
 # - ask four questions of an evaluation that tell whether it cheats.
@@ -39,6 +39,11 @@ from sslab.lab.checks.leaks import KINDS
 #
 # Four guesses. In a SimCLR network a picture goes through a first convolution (the stem), three blocks, the last of which gives the
 # representation $h$, and a projector with one hidden layer, whose output is $z$. The loss sees $z$ only.
+#
+# Words that you need: the *penalty* of a probe keeps its weights small. *UMAP* draws many dimensions as a flat map, in which each point is tied to its
+# `n_neighbors` nearest. Four leaks: *test chooses*, a setting is chosen on test; *backbone moves*, an encoder that is called frozen is trained;
+# *test statistics*, features are scaled by the test set's own mean and spread; *duplicates*, a picture is in train and in test. In the last question the
+# test pictures are of the same kind as the others.
 
 # %%
 LAYERS = ["stem", "block 1", "block 2", "h", "hidden", "z"]
@@ -136,15 +141,16 @@ for name, values in yours.items():
     print(f"{name:14}", ", ".join(f"{value:.1%}" for value in values))
 
 # %% [markdown]
-# Look at one row: what changes from left to right is nothing but *which* fifty pictures had a label. Now look at one column. Is the
+# Look at one row: what changes from left to right is *which* fifty pictures had a label (for fine-tuning the seed of its training, too). Now look at one column. Is the
 # difference between two methods larger than that between two draws? If you compared one draw of this with another draw of that, you would not know what you saw.
 #
 # ## 5. Explain (25 minutes)
 #
 # ### Three measures, four budgets
 #
-# Our records: three pretraining runs, ten draws of labels each (two for fine-tuning, whose learning rate and length were chosen on the
-# validation split).
+# Our records: three pretraining runs, ten draws of labels each. Fine-tuning has two draws, and its learning rate and length were chosen on the
+# validation split: compare it with the probe by the paired difference below, not by the two levels. Brackets are 95 % intervals over the three runs;
+# the luck of the draws, which all runs share, is not in them. Raw pixels do not depend on a run and have none.
 
 # %%
 def measured(kinds):
@@ -166,14 +172,18 @@ figures.label_efficiency(by_budget, chance=0.1)
 # {{ 01/measures/fashion/100/fine-tuned | percent interval }}. On the same draws, and with the probe's penalty chosen on validation too,
 # fine-tuning differs from it by {{ 01/measures/fashion/1/fine-tuned-minus-probe | points interval }} with one label a class and by
 # {{ 01/measures/fashion/100/fine-tuned-minus-probe | points interval }} with a hundred. Controls: chance, raw pixels, the random encoder's probe,
-# and supervised training from scratch. The question you ask decides who wins, and so does the budget.
+# and supervised training from scratch. The budget decides which of them is beaten: with 5 labels a class the probe
+# ({{ 01/measures/fashion/5/probe | percent interval }}) is above raw pixels ({{ 00/pixels/fashion/5 | percent }}), with 100 probe and kNN are below
+# them ({{ 00/pixels/fashion/100 | percent }}).
 
 # %%
 claim("01/fine-tuning-pays-with-labels")
 
 # %% [markdown]
-# On digits, where this encoder is much better, with five labels a class: kNN {{ 01/measures/digits/5/knn | percent interval }}, probe
-# {{ 01/measures/digits/5/probe | percent interval }}, fine-tuned {{ 01/measures/digits/5/fine-tuned | percent interval }}.
+# On digits, with encoders pretrained on digits in the same way and five labels a class: kNN {{ 01/measures/digits/5/knn | percent interval }}, probe
+# {{ 01/measures/digits/5/probe | percent interval }}, fine-tuned {{ 01/measures/digits/5/fine-tuned | percent interval }}. Fine-tuning minus the probe, on
+# the same draws: {{ 01/measures/digits/5/fine-tuned-minus-probe | points interval }} with five labels a class, {{ 01/measures/digits/1/fine-tuned-minus-probe | points interval }}
+# with one.
 #
 # ### Which layer?
 #
@@ -204,10 +214,14 @@ figures.settings({"random encoder": by_layer("fashion", 100, "random-encoder", L
 # {{ 01/layers/fashion/h/100/simclr - 01/layers/fashion/z/100/simclr | points interval }} with a hundred labels,
 # {{ 01/layers/fashion/h/5/simclr - 01/layers/fashion/z/5/simclr | points interval }} with five; on digits
 # {{ 01/layers/digits/h/100/simclr - 01/layers/digits/z/100/simclr | points interval }} and
-# {{ 01/layers/digits/h/5/simclr - 01/layers/digits/z/5/simclr | points interval }}. An interval that holds 0 means that our three runs cannot tell,
-# and the hidden layer is about as good as $h$: what is lost is lost at the end. The untrained network has a slope as well, from
+# {{ 01/layers/digits/h/5/simclr - 01/layers/digits/z/5/simclr | points interval }}. An interval that holds 0 means that our three runs cannot tell.
+# Digits with a hundred labels are clear, and there the hidden layer ({{ 01/layers/digits/hidden/100/simclr | percent interval }}) is about as good as $h$
+# ({{ 01/layers/digits/h/100/simclr | percent interval }}): what is lost is lost at the end. On clothes $h$ and the hidden layer are too close to rank,
+# so luck may have judged your guess. The untrained network has a slope as well, from
 # {{ 01/layers/fashion/stem/100/random-encoder | percent interval }} at the stem to {{ 01/layers/fashion/h/100/random-encoder | percent interval }} at
-# $h$: part of what depth gives is architecture, and width. The other controls, raw pixels, supervised and chance, are lines.
+# $h$: part of what depth gives is architecture, and width. The lines are the other controls, raw pixels
+# ({{ 00/pixels/fashion/100 | percent }}), supervised and chance. With a hundred labels every layer of this SimCLR lies below raw pixels: it was trained for a short
+# time, and the penalty is fixed.
 
 # %%
 claim("01/h-before-z")
@@ -222,7 +236,7 @@ claim("01/training-makes-depth-pay", yours={f"01/layers/fashion/{name}/5/simclr"
 # ### Labels that nobody counts
 #
 # A paper says: "five labels a class". Then it chooses the penalty on a validation split with two thousand labels. That person had
-# two hundred labels a class. Four honest descriptions of four protocols, with $n$ labels a class to train on:
+# 205 labels a class. Four protocols, described honestly; $n$ is the number of labels a class in one part:
 #
 # | protocol | labels a class in all | the penalty |
 # |---|---|---|
@@ -258,7 +272,8 @@ claim("01/many-labels-may-choose")
 guess_labels.reveal(USES[int(record("01/penalty/fashion/5/half-to-choose").value > record("01/penalty/fashion/5/all-to-train").value)])
 
 # %% [markdown]
-# With few labels a choice is mostly luck, and the label that made it is missing where it would have taught something. With many labels a
+# With few labels there is little to gain by choosing: even the whole validation split adds next to nothing. And the labels that choose are missing where
+# they would have taught something. With many labels a
 # penalty written down for few is too strong, and a choice costs nothing you would miss. The tables of this course fix the penalty at every budget, so that no
 # label is spent on it; with many labels that costs points, and here you see how many. They do choose one of three scalings of the features on validation,
 # one for all draws of a budget together, for the controls as well. (The four protocols above have one scaling.)
@@ -283,8 +298,9 @@ maps({"PCA": pca_map(x)}, labels, fashion.class_names)
 maps(drawn, labels, fashion.class_names)
 
 # %% [markdown]
-# **Finding:** nine maps of one and the same embedding, and islands where PCA drew a cloud. By one fixed rule for what an eye would call an island, our
-# records count {{ 01/maps/h/pca | .0f }} on PCA, and {{ 01/maps/h/umap-3 | .0f }}, {{ 01/maps/h/umap-15 | .0f }} and {{ 01/maps/h/umap-50 | .0f }} on UMAP with
+# **Finding:** nine maps of one and the same embedding, and islands where PCA drew a cloud. Let us count with one fixed rule: points
+# nearer than `4` times the usual distance to a nearest neighbour belong together, and `10` points make an island. That is stricter than the eye. Our
+# records count {{ 01/maps/h/itself | .0f }} in $h$ itself, {{ 01/maps/h/pca | .0f }} on PCA, and {{ 01/maps/h/umap-3 | .0f }}, {{ 01/maps/h/umap-15 | .0f }} and {{ 01/maps/h/umap-50 | .0f }} on UMAP with
 # n_neighbors `3`, `15` and `50`. There are ten classes. From seed to seed, along a row, the distances between classes keep most of their order: rank correlation
 # {{ 01/maps/between-layouts/umap-15 | .2f interval }} with `15`, where `1` is the same order. That two seeds agree does not make them right.
 
@@ -303,7 +319,8 @@ claim("01/maps-bend-distances", yours={"01/maps/distances/pca": kept["PCA"], "01
 
 # %% [markdown]
 # In our records PCA keeps the order to {{ 01/maps/distances/pca | .2f interval }}, UMAP to {{ 01/maps/distances/umap-50 | .2f interval }} with `50`,
-# {{ 01/maps/distances/umap-15 | .2f interval }} with `15` and {{ 01/maps/distances/umap-3 | .2f interval }} with `3`, where it depends on the run. UMAP was made to show who is near, and does. How far the far ones are it was never asked.
+# {{ 01/maps/distances/umap-15 | .2f interval }} with `15` and {{ 01/maps/distances/umap-3 | .2f interval }} with `3`, where it depends on the run. UMAP is made to
+# keep near ones near. How far apart the far ones are, it is not asked to keep.
 #
 # Now something that has no structure at all: every number drawn from one Gaussian.
 
@@ -332,8 +349,8 @@ claim("01/islands-in-noise", yours={"01/maps/noise/umap-3": seen["UMAP, n_neighb
 #
 # ## 6. Break it: find the leak (12 minutes)
 #
-# Six people evaluated your encoder with a few labels. Each handed in a function and a number. Four of them made a mistake that makes the
-# number worthless; two did not. Read them. Each is called with the encoder, three splits of 300 pictures with labels, and tells what it predicted, what
+# Six people evaluated your encoder with a few labels. Each handed in a function and a number. Four of them made a mistake, so that the
+# number does not mean what it says; two did not. Read them. Each is called with the encoder, three splits of 300 pictures with labels, and tells what it predicted, what
 # it learned from and what it was scored on.
 
 # %%
@@ -365,7 +382,9 @@ print({letter: f"{report.accuracy:.1%}" for letter, report in reports.items()})
 
 # %% [markdown]
 # Would you have found it strange, any of these numbers? Note a suspicion for each letter; the exercises give you the means to prove it. What
-# such a leak is worth can be measured: the same evaluation with the leak and without, same labels, same pictures.
+# such a leak is worth can be measured: the number with the leak minus an honest one. *Test chooses*: the chosen variant on the images that chose it, minus
+# on the other test images. *Backbone moves*: minus an ordinary linear probe on the same labels. *Test statistics*: minus the same probe, its features
+# scaled as those of the training set. *Duplicates*: minus the same pictures, split before they are drawn again.
 
 # %%
 rows = {"test chooses among 100, 50 images": "chooses/50/100", "test chooses among 100, 2,500 images": "chooses/2500/100",
@@ -407,7 +426,7 @@ guess_leak.reveal(max(one_each, key=lambda kind: record(f"01/leaks/{one_each[kin
 # %% [markdown]
 # A leak that was worth nothing is a leak. Statistics of the test set are harmless until the day on which the pictures come from another camera; then they
 # hide the very thing you wanted to know. A backbone that moves may not help the good encoder at all, but it lifts the bad one, so that your comparison
-# says *no difference*. And an honest number may be lower than a dishonest one for years, in print.
+# shows too small a difference. And an honest number may be lower than a dishonest one for years, in print.
 #
 # ## 7. Exercises (32 minutes)
 #
@@ -432,7 +451,8 @@ check.honest_choice(my_honest_choice)
 #
 # *Difficulty 2/5 · importance 5/5 · 6 minutes*
 #
-# Which test images are in the training set, pixel by pixel? Pictures are bytes, `[N, C, H, W]`. Then ask the six reports.
+# Which test images are in the training set, pixel by pixel? Pictures are bytes, `[N, C, H, W]`. The cell after the check asks the six
+# reports for you.
 
 # %% tags=["exercise"] name="copies"
 def my_copies(train, test):
@@ -483,7 +503,7 @@ if check.is_frozen(my_is_frozen).passed:
 #
 # You get `predict(x, y)`, which says the classes of test samples `x`, and you may call it as often as you like, with any samples and labels. An honest one does
 # not look at `y`, and says the same of a sample whoever stands beside it. Return `"labels"` if the predictions change with `y`; else `"others"` if those of some
-# samples change with the other samples; else `"nothing"`.
+# samples change with the other samples; else `"nothing"`. There are ten classes. A small change of the labels may leave a choice as it was, so change all of them.
 
 # %% tags=["exercise"] name="depends_on"
 def my_depends_on(predict, x, y):
@@ -531,7 +551,8 @@ check.name_the_leak(my_verdict)
 # - Read $h$, not what the loss sees.
 # - Labels that choose are labels. With few of them, fix the penalty and train on all.
 # - A map gives ideas. Islands and the distances between them are partly the method's.
-# - Four questions find most leaks: would other test labels, other neighbours in the test set, a copy or a changed encoder change the number?
+# - Four questions find these four leaks. Do the predictions change with the test labels? With the other test samples? Are test samples in train as well?
+#   Is the encoder another one afterwards?
 #
 # Next: [02 · Classic pretext tasks](02_classic_pretext_tasks.ipynb).
 #

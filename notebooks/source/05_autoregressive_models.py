@@ -31,7 +31,7 @@ from sslab.lab import Lab, check, predict, show_source
 # %% [markdown]
 # ## 1. Predict (5 minutes)
 #
-# An **n-gram** model counts: which token followed these five, how often? It is built in seconds and has no weights.
+# An **n-gram** model counts: which token followed the last five or six, how often? It is built in seconds and has no network.
 
 # %%
 guess_ngram = predict("05/ngram", "After two minutes on two cores, against an n-gram model of the same tokens, a small GPT foretells new texts ...",
@@ -87,13 +87,14 @@ figures.next_words(line, chances, pieces)
 
 # %% [markdown]
 # **Finding:** the darker, the more of a surprise. The second half of a long word is hardly ever one, and neither is *of* after *in want*.
-# Where a new noun begins, nearly everything was possible. A text costs its surprises, and most of what a language model pays, it pays at
-# few places. (This sentence is from a book that is among the training texts, but for a few words. Try one of your own.)
+# Where a new noun begins, much was possible. A text costs its surprises, and most of what a language model pays, it pays at
+# few places. (The sentence, less a few words that we left out, is from a novel among the training texts. Try one of your own.)
 
 # %% [markdown]
 # ## 3. Read the objective (12 minutes)
 #
-# The loss is minus the logarithm of that product, for one token:
+# The loss is minus the logarithm of that product, for one token on average (of a row's $T$ tokens our code leaves out the first: nothing
+# stands before it):
 #
 # $$\ell = -\frac1T \sum_t \log p_\theta(x_t \mid x_1, \ldots, x_{t-1})$$
 
@@ -115,10 +116,12 @@ figures.attention_words(weights, [pieces[code] for code in line[:14]])
 # **Finding:** grey is what a token may not see. Compare with BERT in lesson 04, where both sides are open.
 #
 # Three units for one thing. In **nats** a token: the loss. As **perplexity**, its exponential: among how many equally likely tokens the
-# model hesitates. In **bits per character**: all bits by all letters. Only the last compares models whose tokens differ: whoever cuts text into
-# longer pieces has fewer, harder questions.
+# model hesitates. In **bits per character**: the bits of the whole text by its characters. Only the last compares models whose tokens differ:
+# whoever cuts text into longer pieces has fewer, harder questions.
 #
-# Chance is $\log V$ = 7.6 nats. And the control that counts, an interpolated n-gram model (Kneser-Ney), built here and now:
+# Chance is $\log V$ = 7.6 nats. And the control that counts, an interpolated n-gram model (Kneser-Ney): what followed the last five tokens,
+# mixed with what followed the last four, three, and so on. Built here and now (the records below take
+# {{ 05/ngram/tokens-order | .0f }}, the best on validation):
 
 # %%
 ngram = tokens_ngram()
@@ -149,7 +152,7 @@ figures.loss({"GPT": [row["loss"] for row in lab.history]}, lab.objective.refere
 
 # %% [markdown]
 # **Finding:** from $\log V$ down. The line *unigram* is what it costs to know only how frequent each token is; the loss goes through it within
-# a few steps, and everything below it comes from the past.
+# a few dozen steps, and everything below it comes from the past.
 
 # %%
 gpt = lab.objective.cpu()
@@ -166,8 +169,8 @@ figures.progress({"the checkpoint": (curve["seconds"], curve["value"])}, countin
 # **Finding:** bits per character of validation texts by the time that the checkpoint had been trained, on one of two cores; a ring where it passes a
 # model that counts. On test texts the n-gram of tokens has {{ 05/ngram/tokens | .3f }}, that of characters
 # {{ 05/ngram/characters | .3f }}; GPT after a run of class length {{ 05/class | .3f }}, the checkpoint {{ 05/pretrained | .3f }} (perplexity
-# {{ 05/pretrained/perplexity | .0f }}). {{ claim 05/ngram-first }} {{ claim 05/checkpoint-passes }} So a network needs its time before it
-# is worth more than counting; and then it goes on.
+# {{ 05/pretrained/perplexity | .0f }}). {{ claim 05/ngram-first }} {{ claim 05/checkpoint-passes }} So on these texts the network needs its
+# time before it is worth more than counting: read off the rings how much. (One checkpoint, one size.)
 
 # %%
 guess_ngram.reveal("worse")
@@ -186,7 +189,7 @@ for name, model in {"two minutes": gpt, "checkpoint": teacher}.items():
     print(f"{name}: {go_on(model, 'In the morning the', temperature=0.8)}\n")
 
 # %% [markdown]
-# Spelling comes first, then grammar; sense comes late, and facts do not come at all at this size. (To train the checkpoint further, with a
+# Compare the two: spelling, grammar, sense, facts. Which has come, and which has not? (To train the checkpoint further, with a
 # dashboard: `Lab(sslab.pretrained("gpt", "passages"), "passages", learning_rate=3e-4)`.) Now the knobs of **sampling**. The model gives
 # probabilities; a text needs one token. **Temperature** divides the logits before the softmax. **top-k** keeps the $k$ likeliest tokens.
 # **top-p** keeps the likeliest ones that hold a share $p$ together: few where the model is sure, many where it is not.
@@ -217,9 +220,10 @@ figures.ablation(rows, {"runs of 4 tokens seen before": real, "bits per characte
 # %% [markdown]
 # **Finding:** what the checkpoint wrote after 40 held-out beginnings. At temperature `0` {{ 05/sampling/0/repeated | percent }} of the runs of four
 # tokens stood in the same text before, in real texts {{ 05/real/repeated | percent }}: it goes round in circles. A model that counts finds
-# real texts cost {{ 05/real/bits | .2f }} bits per character, those written at `0.4` {{ 05/sampling/0.4/bits | .2f }}, at `1.0`
-# {{ 05/sampling/1.0/bits | .2f }}, at `1.5` {{ 05/sampling/1.5/bits | .2f }}. {{ claim 05/cold-repeats }} The likeliest text is not a typical
-# text (Holtzman et al. 2019).
+# real texts cost {{ 05/real/bits | .2f }} bits per character, those written at `0.4` {{ 05/sampling/0.4/bits | .2f }}, at `0.8`
+# {{ 05/sampling/0.8/bits | .2f interval }}, at `1.0` {{ 05/sampling/1.0/bits | .2f interval }}, at `1.5` {{ 05/sampling/1.5/bits | .2f }}.
+# {{ claim 05/cold-repeats }} Taking the likeliest token each time does not give a typical text (Holtzman et al. 2019). Nor does the model's own
+# temperature, `1.0`: such texts repeat less than real ones and cost more. (Intervals over three drawings; one checkpoint.)
 
 # %%
 cold = evaluation.generate(teacher, passages.tokenizer.encode("In the morning the"), 96, temperature=0)
@@ -231,8 +235,8 @@ guess_cold.reveal("full of repetitions")
 # %% [markdown]
 # ### In whose style?
 #
-# Give it the beginning of a passage from a work that was held out whole, and see whether it goes on like its author. A judge that counts words,
-# trained on the training texts, says whose each continuation is.
+# Give it the beginning of a passage from a text that was held out whole (a play, a novel, an address; of *Moby Dick*, a chapter), and see
+# whether it goes on like its author. A judge that counts words, trained on the training texts, says whose each continuation is.
 
 # %%
 rows, authors = prompts(passages, each=1)
@@ -246,10 +250,13 @@ figures.ablation({label: {name: with_interval(f"05/style/{path}{key}") for name,
                  {name: {"guessing": 0.25} for name in names})
 
 # %% [markdown]
-# **Finding:** the share of continuations that are taken for their author's. Of 200 real ones the judge gives {{ 05/style/real | percent }} to their author, of the checkpoint's
-# {{ 05/style/gpt | percent interval }}, of the n-gram's {{ 05/style/ngram | percent interval }}; guessing gives one in four.
-# {{ claim 05/style }} An n-gram has forgotten the beginning after five tokens. (The four authors are in the training texts, these works of
-# theirs are not. An author of whom nothing was read would be a harder test, and needs a corpus with more authors than ours.)
+# **Finding:** the share of continuations that are taken for their author's. Of 200 real ones the judge gives {{ 05/style/real | percent }} to their
+# author, of the checkpoint's {{ 05/style/gpt | percent interval }}, of the n-gram's {{ 05/style/ngram | percent interval }}; guessing gives
+# one in four, and the n-gram's interval holds that. {{ claim 05/style }} Two things differ: an n-gram has forgotten the beginning after
+# five tokens, and it draws as it counts, where GPT draws at temperature `0.8`. By author: Melville is hardest, for the judge
+# {{ 05/style/real/author-2 | percent }}, for the checkpoint {{ 05/style/gpt/author-2 | percent interval }}; the n-gram is above guessing with the
+# presidents, {{ 05/style/ngram/author-3 | percent interval }}, and below it with Melville, {{ 05/style/ngram/author-2 | percent interval }}. (The
+# four authors are in the training texts, these texts of theirs are not. An author of whom nothing was read would be a harder test.)
 
 # %% [markdown]
 # ## 6. Break it (10 minutes)
@@ -268,7 +275,8 @@ figures.loss({"GPT": [row["loss"] for row in lab.history], "no causal mask": [ro
              lab.objective.reference_levels())
 
 # %% [markdown]
-# **Finding:** a splendid curve. The answer to every question stands one place further on, and copying it is all there is to learn.
+# **Finding:** a splendid curve. The answer to every question stands one place further on, and copying it is all there is to learn. (The other
+# curve is your run of part 4, with larger batches. Runs in equal batches come below.)
 
 # %%
 seer = cheat.objective.cpu()
@@ -289,7 +297,8 @@ figures.ablation({name: {"training loss": with_interval(f"05/broken/{path}/loss"
 # **Finding:** short runs of as many steps. Without the mask the loss is {{ 05/broken/no-mask/loss | .3f }}, with labels that are not shifted
 # {{ 05/broken/no-shift/loss | .3f }}, where GPT's is {{ 05/broken/gpt/loss | .2f }}. Asked as a model is used, for a token that nobody has
 # written yet, they need {{ 05/broken/no-mask | .1f }} and {{ 05/broken/no-shift | .1f }} bits for each character, GPT
-# {{ 05/broken/gpt | .2f }}. Both are common bugs, and both look like success. A loss far below what others reach is a reason to look for the leak.
+# {{ 05/broken/gpt | .2f }}. Even to give all 2,000 tokens the same chance costs less: 11 bits a token, and a token is some three characters.
+# Both are common bugs, and both look like success. A loss far below what others reach is a reason to look for the leak.
 
 # %% [markdown]
 # ## 7. Exercises (30 minutes)
@@ -297,6 +306,8 @@ figures.ablation({name: {"training loss": with_interval(f"05/broken/{path}/loss"
 # ### Exercise 1: who may see whom
 #
 # *Difficulty 1/5 · importance 4/5 · 4 minutes*
+#
+# Make the causal mask for a text of `length` tokens: each may look at itself and at those before it.
 
 # %% tags=["exercise"] name="causal_mask"
 def my_causal_mask(length):
@@ -333,7 +344,8 @@ check.causal_weights(my_causal_weights)
 #
 # *Difficulty 3/5 · importance 5/5 · 8 minutes*
 #
-# The scores at place $t$ are for the token at $t+1$. Texts may end in [PAD] (its number is 0), which is no answer.
+# The scores at place $t$ are for the token at $t+1$. Texts may end in [PAD] (its number is 0), which is no answer. One mean over all answers
+# of the batch.
 
 # %% tags=["exercise"] name="next_token" points=2
 def my_next_token(logits, tokens):
@@ -355,7 +367,8 @@ check.next_token(my_next_token)
 #
 # *Difficulty 2/5 · importance 4/5 · 5 minutes*
 #
-# For each token you get the natural logarithm of its probability and how many characters it stands for.
+# For each token of a text you get the natural logarithm of its probability and how many characters it stands for (0 for the end of a text).
+# Return the bits of all tokens together, divided by all characters.
 
 # %% tags=["exercise"] name="bits_per_character"
 def my_bits_per_character(log_probabilities, characters):
@@ -373,7 +386,8 @@ check.bits_per_character(my_bits_per_character)
 #
 # *Difficulty 4/5 · importance 4/5 · 10 minutes*
 #
-# Divide by the temperature; keep the `top_k` largest; of these the likeliest until they hold `top_p` together, at least one. Renormalise.
+# Divide the logits by the temperature; keep the `top_k` largest and scale their probabilities to sum to 1; of these keep the likeliest until
+# they hold `top_p` together (the one that reaches it stays), and scale again. Each token keeps its place in the result.
 
 # %% tags=["exercise"] name="sample" points=2
 def my_sample(logits, temperature, top_k, top_p):
@@ -402,7 +416,7 @@ check.sample(my_sample)
 # - The causal mask lets one pass answer all questions, and keeps the answers out of sight.
 # - From log V through the unigram line, then past the n-gram: only there does a network pay.
 # - Bits per character compare models with different tokens; perplexities do not.
-# - Temperature, top-k, top-p: the likeliest text is not a typical one.
+# - Temperature, top-k, top-p: always the likeliest token does not make a typical text.
 # - A loss that is too good is a leak until you have shown that it is not.
 #
 # ## Papers

@@ -4,14 +4,14 @@
 # SimCLR takes its negatives from the batch: more negatives need a larger batch, and a larger batch needs more memory.
 # MoCo keeps the keys of earlier batches in a **queue** and uses them again. But an old key was made by an older encoder.
 # So the keys come from a second encoder that changes **slowly**. Two ideas, one problem each, and here you measure what
-# each of them is worth in a run of two minutes, which is not what it is worth in a run of two weeks.
+# each of them is worth in a run of two minutes, which need not be what it is worth in a run of two weeks.
 #
 # ## What you will be able to do
 #
 # - write the momentum update, the queue and the loss of MoCo;
 # - work out how old the keys in a queue are, and how old the teacher is that makes them;
 # - explain a loss that rises at the start although nothing is wrong;
-# - choose the momentum from the length of a run, and not from a paper.
+# - work out what a paper's momentum leaves of the random start in a run of another length.
 #
 # ## Time
 #
@@ -84,7 +84,7 @@ wait
 # %% [markdown]
 # ## 3. Read the objective (10 minutes)
 #
-# For a query $q$ with its key $k_+$ and the keys $k_1 \ldots k_K$ of the queue, all of length 1:
+# For a query $q$ with its key $k_+$ and the keys $k_1 \ldots k_K$ of the queue, all of length 1, and the temperature $\tau$:
 #
 # $$\ell = -\log \frac{e^{q \cdot k_+ / \tau}}{e^{q \cdot k_+ / \tau} + \sum_{i=1}^{K} e^{q \cdot k_i / \tau}}$$
 #
@@ -95,7 +95,7 @@ wait
 show_source(objectives.info_nce)
 
 # %% [markdown]
-# The keys get no gradient. Their encoder, the **teacher**, follows the weights of the query encoder:
+# The keys get no gradient. Their encoder, the **teacher**, follows the weights of the query encoder, the **student**:
 #
 # $$\theta_{\text{teacher}} \leftarrow m \, \theta_{\text{teacher}} + (1 - m) \, \theta_{\text{student}}$$
 
@@ -123,7 +123,7 @@ for images in digits.train.images[:3072].split(128):
 figures.loss({"untrained": losses}, untrained.reference_levels())
 
 # %% [markdown]
-# **Finding:** the loss climbs until the queue is full, up to chance, and no model became worse. At first the queue holds random
+# **Finding:** the loss climbs until the queue is full, after 16 batches, up to chance, and no model became worse. At first the queue holds random
 # directions, which are easily told from a key. Then real keys replace them, and those resemble each other: the question got
 # harder. A loss can be compared with another only where the question is the same, which is also why the losses of MoCo and
 # SimCLR do not say which of them is better.
@@ -137,13 +137,14 @@ figures.teacher_memory((0.0, 0.9, 0.99, 0.999), wait)
 # %% [markdown]
 # **Finding:** this is arithmetic, not a measurement. At momentum `0` all of the teacher is replaced at every step. At `0.9`
 # nearly all of it is while a key waits in the queue, at `0.99` about a quarter (with batches of `64`). At `0.999` even `500` steps replace
-# less than half: in our short runs such a teacher is, for the most part, still the random network that it began as. The
+# less than half: in our short runs, of `450`, such a teacher is for the most part still the random network that it began as. The
 # paper's `0.999` belongs to runs that are hundreds of times longer.
 
 # %% [markdown]
 # ## 4. Run it live (8 minutes)
 #
-# Start the lab, or run the cell below it. While it trains, set **momentum** to 0 for a while, then back. Watch the loss.
+# Press **Start** in the lab. While it trains, set **momentum** to 0 for a while, then back. Watch the loss. When it has ended, skip
+# the cell below the lab, which begins a new run. Or run that cell and only watch.
 # This run takes seven tenths of the recipe's steps, to end within two minutes.
 
 # %%
@@ -160,14 +161,16 @@ figures.loss({"MoCo": [row["loss"] for row in lab.history[:100]]}, lab.objective
 
 # %% [markdown]
 # **Finding:** the first steps hold two things at once: the model learns, which lowers the loss, and the queue fills with real
-# keys, which raises it. So an early rise is no sign that something is wrong. Later the loss stays well above zero: among
-# 4,096 keys there are hundreds of the same digit, and they count as wrong answers.
+# keys, which raises it until the queue is full. So an early rise is no sign that something is wrong. Later the loss stays well above
+# zero. It would even with the own key at cosine 1 and all others at 0: $\log(1 + 4096\, e^{-1/\tau})$ is more than 3 nats at temperature
+# `0.2`. And among 4,096 keys there are hundreds of the same digit, which count as wrong answers.
 
 # %% [markdown]
 # ## 5. Explain: what do the queue and the slow teacher buy? (15 minutes)
 #
 # First the whole, on test images, with its controls: chance, raw pixels, the random encoder, supervised from scratch.
-# Yours is one run with three draws of labels; the bands of ours are 95 % intervals over 3 runs.
+# Yours is one run with three draws of labels; the bands of ours are 95 % intervals over 3 pretraining runs. Raw pixels and supervised
+# have no pretraining, and so no band.
 
 # %%
 budgets = (1, 5, 20, 100)
@@ -188,8 +191,9 @@ figures.label_efficiency({"MoCo (yours)": yours, **ours("digits")}, chance=0.1)
 # difference is {{ 13/board/digits/moco/5 - 00/pixels/digits/5 | points interval }} to raw pixels,
 # {{ 13/board/digits/moco/5 - 13/board/digits/random-encoder/5 | points interval }} to the random encoder and
 # {{ 13/board/digits/moco/5 - 00/supervised/digits/5 | points interval }} to supervised training from scratch. To SimCLR, with
-# the same encoder, views and steps, it is {{ 13/board/digits/moco/5 - 13/board/digits/simclr/5 | points interval }}: an interval
-# that holds zero would mean that this comparison cannot tell them apart. Chance is one in ten.
+# the same encoder, views and steps but another temperature (its `0.5`, MoCo's `0.2`), it is
+# {{ 13/board/digits/moco/5 - 13/board/digits/simclr/5 | points interval }}: MoCo is behind. With 100 labels a class it is behind supervised training
+# too, {{ 13/board/digits/moco/100 - 00/supervised/digits/100 | points interval }}. Chance is one in ten.
 
 # %% tags=["figure", "comparison"]
 figures.label_efficiency(ours("fashion"), chance=0.1)
@@ -199,14 +203,17 @@ figures.label_efficiency(ours("fashion"), chance=0.1)
 # {{ 13/board/fashion/moco/5 - 00/pixels/fashion/5 | points interval }}, to the random encoder
 # {{ 13/board/fashion/moco/5 - 13/board/fashion/random-encoder/5 | points interval }}, to supervised training
 # {{ 13/board/fashion/moco/5 - 00/supervised/fashion/5 | points interval }} and to SimCLR
-# {{ 13/board/fashion/moco/5 - 13/board/fashion/simclr/5 | points interval }}. With 100 labels a class the difference to raw pixels
-# is {{ 13/board/fashion/moco/100 - 00/pixels/fashion/100 | points interval }}. Chance is one in ten.
+# {{ 13/board/fashion/moco/5 - 13/board/fashion/simclr/5 | points interval }}. With 100 labels a class it is
+# {{ 13/board/fashion/moco/100 - 00/pixels/fashion/100 | points interval }} to raw pixels and
+# {{ 13/board/fashion/moco/100 - 13/board/fashion/simclr/100 | points interval }} to SimCLR, and both intervals hold 0; to supervised training it is
+# {{ 13/board/fashion/moco/100 - 00/supervised/fashion/100 | points interval }}, behind. Chance is one in ten.
 
 # %% [markdown]
 # ### How slow must the teacher be?
 #
 # Short runs on digits, three seeds each, on *validation* images. First the reason for a slow teacher: how much does a key
-# change while it waits? We took 500 pictures and compared their keys with those from when the oldest keys in the queue were made.
+# change while it waits? In the second half of each run we compared the keys of 500 pictures with the keys that these pictures had 32
+# steps before, which is the age of the oldest keys in the queue.
 
 # %% tags=["figure"]
 momenta = (0.0, 0.9, 0.99, 0.999)
@@ -218,8 +225,10 @@ figures.settings(drift, {}, "cosine with the old key", "momentum")
 # **Finding:** the cosine of a picture's key with its own old key is {{ 08/drift/0.0/own }} at momentum `0`,
 # {{ 08/drift/0.9/own }} at `0.9`, {{ 08/drift/0.99/own | .3f }} at `0.99` and {{ 08/drift/0.999/own | .4f }} at `0.999`; with
 # another picture's old key it is {{ 08/drift/0.0/others }}, {{ 08/drift/0.9/others }}, {{ 08/drift/0.99/others }} and
-# {{ 08/drift/0.999/others }}. The old key is still the most similar of all 500 for {{ 08/drift/0.0/found | percent }} of the
-# pictures at momentum `0` and for {{ 08/drift/0.99/found | percent }} at `0.99`. {{ claim 08/slow-keys-keep }}
+# {{ 08/drift/0.999/others }}. Read the two side by side: the old key is still the most similar of all 500 for
+# {{ 08/drift/0.0/found | percent }} of the pictures at momentum `0`, {{ 08/drift/0.9/found | percent }} at `0.9` and
+# {{ 08/drift/0.99/found | percent }} at `0.99`. {{ claim 08/slow-keys-keep }} But the slowest does not change least: from `0.99` to `0.999` the
+# cosine with the own old key moves by {{ 08/drift/0.999/own - 08/drift/0.99/own | .4f interval }}.
 
 # %%
 claim("08/slow-keys-keep")
@@ -241,8 +250,12 @@ figures.settings(series, lines, "validation accuracy, 5 labels a class", "moment
 # {{ 08/momentum/0.999/probe | percent interval }} at `0.999`. Without the queue: {{ 08/no-queue/0.0/probe | percent interval }},
 # {{ 08/no-queue/0.9/probe | percent interval }}, {{ 08/no-queue/0.99/probe | percent interval }} and
 # {{ 08/no-queue/0.999/probe | percent interval }}. Raw pixels have {{ 07/untrained/raw-pixels | percent }}, the random encoder
-# {{ 07/untrained/random-encoder | percent }}, chance is one in ten; supervised training stands in the figure above.
-# {{ claim 08/queue-needs-slow-keys }}
+# {{ 07/untrained/random-encoder | percent }}, chance is one in ten; supervised training stands in the figure of test digits above.
+# {{ claim 08/queue-needs-slow-keys }} With the queue `0.999` is {{ 08/momentum/0.999/probe - 08/momentum/0.99/probe | points interval }} from
+# `0.99`, which holds 0. Without it slowness costs: {{ 08/no-queue/0.99/probe - 08/no-queue/0.0/probe | points interval }} from `0` to `0.99`, and
+# {{ 08/no-queue/0.999/probe - 08/no-queue/0.99/probe | points interval }} from there to `0.999`. The highest mean of all eight has neither queue nor
+# slow teacher: {{ 08/no-queue/0.0/probe - 08/momentum/0.99/probe | points interval }} above MoCo with both (momentum `0.99`). That is nearly
+# SimCLR, from which it differs at the same temperature (`0.2`) by {{ 08/no-queue/0.0/probe - 07/temperature/0.2/probe | points interval }}.
 
 # %%
 claim("08/queue-needs-slow-keys")
@@ -257,7 +270,7 @@ guess_momentum.reveal(100 * (record("08/momentum/0.0/probe").value - record("08/
 # ### How many negatives?
 #
 # The batch's other keys, a queue of 256, a queue of 4,096. And one more saving: MoCo v2 uses each picture's first view as
-# the query only, which is half the work of a step.
+# the query only, which is half the work of a step, and half the keys.
 
 # %% tags=["figure", "comparison"]
 kinds = {"the batch": "08/queue/off", "queue of 256": "08/queue/256", "queue of 4096": "08/queue/4096",
@@ -267,11 +280,13 @@ figures.settings({"MoCo": rows}, lines, "validation accuracy, 5 labels a class",
 
 # %% [markdown]
 # **Finding:** {{ 08/queue/off/probe | percent interval }} with the batch's own keys, {{ 08/queue/256/probe | percent interval }}
-# with a queue of `256`, {{ 08/queue/4096/probe | percent interval }} with `4096`; with one direction instead of both
-# {{ 08/symmetric/one-direction/probe | percent interval }} against {{ 08/symmetric/both/probe | percent interval }}. Raw pixels,
-# random encoder and chance as before, supervised above. {{ claim 08/queue-hardly-matters }}
-# With small pictures and a small network a batch is large enough. The queue is for those whose batch is not: the paper's large
-# networks left room for few pictures at a time.
+# with a queue of `256`, {{ 08/queue/4096/probe | percent interval }} with `4096`. From the batch to `4096` the difference is
+# {{ 08/queue/4096/probe - 08/queue/off/probe | points interval }}, which holds 0. One direction instead of both costs
+# {{ 08/symmetric/one-direction/probe - 08/symmetric/both/probe | points interval }} at as many steps. Raw pixels, random encoder and chance as
+# before, supervised above. {{ claim 08/queue-hardly-matters }} The queue of `4096` at momentum `0.99` was trained three times, with the
+# same settings and seeds: {{ 08/momentum/0.99/probe | .3f }}, {{ 08/queue/4096/probe | .3f }}, {{ 08/symmetric/both/probe | .3f }}. Differences
+# of that size say nothing. So batches of `64` had negatives enough here. The paper's case, batches of `256`, a queue of `65,536` and a large
+# network, we did not measure.
 
 # %%
 guess_queue.reveal(100 * (record("08/queue/4096/probe").value - record("08/queue/off/probe").value))
@@ -309,10 +324,12 @@ evaluation.diagnose(z)
 claim("08/no-negatives-collapses", yours={"08/broken/no-negatives/std": float(evaluation.feature_std(z))})
 
 # %% [markdown]
-# The probe of the broken runs is at {{ 08/broken/no-negatives/probe | percent interval }}, that of a random encoder at
-# {{ 07/untrained/random-encoder | percent interval }}. `diagnose` draws its line at a std of a tenth and may still call your run
-# healthy: it is on its way there, and a number on its way is seen in a curve, not in a verdict. A slow teacher alone is no substitute for negatives. Lesson 10 adds one
-# small network to it, and then it is.
+# The probe of our broken runs is at {{ 08/broken/no-negatives/probe | percent interval }}, that of a random encoder at
+# {{ 07/untrained/random-encoder | percent interval }}, raw pixels at {{ 07/untrained/raw-pixels | percent }}: far from useless, far from
+# {{ 08/momentum/0.99/probe | percent }} with negatives. SimCLR without negatives, which has no teacher, had a std of
+# {{ 07/broken/no-negatives/std | .3f }} after as many steps. So this cloud shrinks and is not a point; how far a longer run would go we did not
+# measure. `diagnose` draws its line at a std of a tenth and may still call your run healthy: read the number, not the verdict. A slow teacher
+# alone is no substitute for negatives. Lesson 10 adds one small network, which holds more than the slow teacher does.
 #
 # Two more to try in the lab above: **momentum** 1, a teacher that never moves, so that the model learns to agree with a random
 # network; and a queue that you switch off and on again while it trains.
@@ -343,7 +360,8 @@ check.momentum_update(my_momentum_update)
 # *Difficulty 3/5 · importance 4/5 · 10 minutes*
 #
 # Put B keys into a queue of K places, from place `pointer` on, and go round from the last place to the first. Return the queue
-# and the pointer to the place after the last key. B need not divide K. Keys carry no gradient.
+# and the place where the next batch starts, from 0 to K - 1. B is at most K and need not divide it. Keys go in as they are (do not
+# normalise them here) and carry no gradient.
 
 # %% tags=["exercise"] name="enqueue" points=2
 def my_enqueue(queue, keys, pointer):
@@ -388,8 +406,9 @@ check.info_nce(my_info_nce)
 #
 # - A queue separates the number of negatives from the size of the batch. Its price is age.
 # - A slow teacher makes old keys comparable with new ones. Its price is age too: it lags behind what was learned.
-# - The right momentum depends on how many steps there are. A teacher remembers about $1 / (1 - m)$ of them.
-# - What a part is worth depends on what else is there: the slow teacher is for the queue, the queue for those with small batches.
+# - A teacher remembers about $1 / (1 - m)$ steps, and after $n$ steps $m^n$ of it is its random start. A momentum belongs to a length of run.
+# - What a part is worth depends on what else is there: the slow teacher is for the queue. Here neither was needed, and SimCLR was ahead
+#   with few labels.
 # - A loss says something only beside its own chance line, and a queue changes the question while it fills.
 # - Without negatives a slow teacher is not enough.
 #

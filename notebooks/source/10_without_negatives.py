@@ -32,8 +32,12 @@ from sslab.views import Augment
 # %% [markdown]
 # ## 1. Predict (5 minutes)
 #
-# The gauge of this lesson is the std of the normalised projections $z$, times $\sqrt{D}$: 1 is spread over the sphere, 0 is
-# one point. Four guesses, before anything has run.
+# In SimSiam a small network, the **predictor**, guesses one view's projection $z$ from the other's. **Stop-gradient**: what is
+# guessed counts as a constant, no gradient flows into it. In BYOL it comes from a teacher, a slow copy (lesson 08). In DINO
+# student and teacher each choose among **prototypes**, learned directions. A choice is sharp if few of them get nearly all of it.
+#
+# The gauge of this lesson is the std of the normalised $z$, times $\sqrt{D}$: 1 is spread over the sphere, 0 is one point.
+# Four guesses, before anything has run.
 
 # %%
 guess_bare = predict("10/no-stop-gradient", "SimSiam, stop-gradient off, and no batch norm on z. What is the std of z after "
@@ -83,7 +87,8 @@ certain = 20 * torch.eye(16)[[0] * 8]                                # 8 picture
  "DINO, best 0": float(objectives.dino([certain, certain], [certain, certain], torch.zeros(16)))}
 
 # %% [markdown]
-# Both are perfect scores. So it cannot be the loss alone that keeps these methods from collapsing: it must be the way to it.
+# Both are perfect scores (in DINO as long as its centre, the last argument, is still 0). So it cannot be the bare comparison
+# that keeps these methods from collapsing. It must be the way to it, and in DINO what is done to the teacher first.
 
 # %% [markdown]
 # ## 3. Read the objectives (12 minutes)
@@ -105,8 +110,9 @@ show_source(objectives.SimSiam)
 show_source(objectives.BYOL)
 
 # %% [markdown]
-# **DINO.** Student and teacher choose among $K$ prototypes. The teacher's logits $t$ lose their running mean $c$ (**centring**)
-# and are divided by a temperature below the student's (**sharpening**):
+# **DINO.** Student and teacher choose among $K$ prototypes; their logits $s$ and $t$ are cosines of $z$ with each prototype.
+# The teacher's lose their running mean $c$ (**centring**) and are divided by a temperature below the student's
+# (**sharpening**). Here $p$ and $q$ are distributions over the prototypes, no predictions:
 #
 # $$\ell = -\sum_k q_k \log p_k, \qquad q = \mathrm{softmax}\big((t - c) / \tau_t\big), \quad p = \mathrm{softmax}(s / \tau_s)$$
 
@@ -114,7 +120,8 @@ show_source(objectives.BYOL)
 show_source(objectives.DINO.forward)
 
 # %% [markdown]
-# What do centring and sharpening do to a teacher's choice? Take an untrained one and 500 digits.
+# What do centring and sharpening do to a teacher's choice? Take an untrained one and 500 digits. Not sharpened means the
+# student's temperature, 0.1; sharpened means 0.04.
 
 # %% tags=["figure"]
 torch.manual_seed(0)
@@ -181,7 +188,10 @@ figures.label_efficiency(ours("digits"), chance=0.1)
 # training {{ 00/supervised/digits/5 | percent }}, chance one in ten. The differences to SimCLR, which has negatives, are
 # {{ 13/board/digits/byol/5 - 13/board/digits/simclr/5 | points interval }},
 # {{ 13/board/digits/simsiam/5 - 13/board/digits/simclr/5 | points interval }} and
-# {{ 13/board/digits/dino/5 - 13/board/digits/simclr/5 | points interval }}.
+# {{ 13/board/digits/dino/5 - 13/board/digits/simclr/5 | points interval }}; only BYOL's interval is clear of zero. With 100 labels
+# a class they are behind supervised training, by {{ 00/supervised/digits/100 - 13/board/digits/byol/100 | points interval }},
+# {{ 00/supervised/digits/100 - 13/board/digits/simsiam/100 | points interval }} and
+# {{ 00/supervised/digits/100 - 13/board/digits/dino/100 | points interval }}.
 
 # %%
 yours = evaluation.label_efficiency(lab.objective.encoder, digits, (5,), seeds=3, penalties=(0.1,))
@@ -200,10 +210,14 @@ figures.label_efficiency(ours("fashion"), chance=0.1)
 # {{ 13/board/fashion/dino/5 - 13/board/fashion/random-encoder/5 | points interval }}. Supervised training reaches
 # {{ 00/supervised/fashion/5 | percent }}, chance is one in ten. Where an interval holds zero, we cannot tell the two apart.
 #
-# SimSiam is the one that stays below raw pixels here. Its $z$ fills {{ 13/board/fashion/simsiam/effective-rank | .0f }} of 128
-# directions, BYOL's {{ 13/board/fashion/byol/effective-rank | .0f }}: clothes look so alike that the two views agree almost at once, and
-# SimSiam keeps what agrees fastest. Smaller steps helped a little in our trials, not enough. What BYOL has more than SimSiam, a slow teacher
-# and a wider predictor, is enough to get above.
+# SimSiam is below raw pixels, and BYOL's lead is one of few labels: with 100 labels a class the differences to raw pixels are
+# {{ 13/board/fashion/byol/100 - 00/pixels/fashion/100 | points interval }},
+# {{ 13/board/fashion/simsiam/100 - 00/pixels/fashion/100 | points interval }} and
+# {{ 13/board/fashion/dino/100 - 00/pixels/fashion/100 | points interval }}. SimSiam's $z$ fills
+# {{ 13/board/fashion/simsiam/effective-rank | .0f }} of 128 directions, BYOL's {{ 13/board/fashion/byol/effective-rank | .0f }}. Perhaps
+# clothes look so alike that two views agree almost at once, and SimSiam keeps what agrees fastest: nothing here tests that. BYOL
+# has a slow teacher and a wider predictor; which of them makes the difference of
+# {{ 13/board/fashion/byol/5 - 13/board/fashion/simsiam/5 | points interval }} was not measured on clothes.
 
 # %% [markdown]
 # ## 6. Break it (25 minutes)
@@ -236,18 +250,22 @@ figures.ablation(rows({name: f"10/removed/{part}" for name, part in parts.items(
 # {{ 10/removed/simsiam-no-norm-no-stop-gradient/std | .2f }}, and kNN is at
 # {{ 10/removed/simsiam-no-norm-no-stop-gradient/knn | percent interval }}, where the random encoder has
 # {{ 10/untrained/knn/random-encoder | percent interval }} and raw pixels {{ 10/untrained/knn/raw-pixels | percent }}. Without
-# stop-gradient but *with* the norm the std is {{ 10/removed/simsiam-no-stop-gradient/std | .2f }} and kNN
-# {{ 10/removed/simsiam-no-stop-gradient/knn | percent interval }}, against {{ 10/removed/simsiam/knn | percent interval }} with
-# nothing removed. With only the norm removed: {{ 10/removed/simsiam-no-norm/std | .2f }} and
-# {{ 10/removed/simsiam-no-norm/knn | percent interval }}. Without the predictor:
-# {{ 10/removed/simsiam-no-predictor/std | .2f }} and {{ 10/removed/simsiam-no-predictor/knn | percent interval }}. Chance is one in
-# ten, supervised training stands in the figure above.
+# stop-gradient but *with* the norm the std is {{ 10/removed/simsiam-no-stop-gradient/std | .2f }} (the lab's gauge shows another
+# number: see below) and kNN {{ 10/removed/simsiam-no-stop-gradient/knn | percent interval }}, against
+# {{ 10/removed/simsiam/knn | percent interval }} with nothing removed. With only the norm removed the std is
+# {{ 10/removed/simsiam-no-norm/std | .2f }}, and kNN moves by {{ 10/removed/simsiam-no-norm/knn - 10/removed/simsiam/knn | points interval }},
+# which holds zero. Without the predictor the seeds disagree: kNN {{ 10/removed/simsiam-no-predictor/knn | percent interval }}. They agree
+# about the effective rank of $z$, not drawn here: {{ 10/removed/simsiam-no-predictor/effective-rank | .0f interval }}
+# directions, against {{ 10/removed/simsiam/effective-rank | .0f interval }}. The runs are short: whole SimSiam minus raw pixels is
+# {{ 10/removed/simsiam/knn - 10/untrained/knn/raw-pixels | points interval }} for kNN and
+# {{ 10/removed/simsiam/probe - 07/untrained/raw-pixels | points interval }} for the probe. Chance is one in ten, supervised
+# training stands in the figure above.
 
 # %%
 guess_bare.reveal(record("10/removed/simsiam-no-norm-no-stop-gradient/std").value)
 
 # %%
-guess_norm.reveal(record("10/removed/simsiam-no-stop-gradient/std").value)
+guess_norm.reveal(record("10/length/off/0.3/std-in-training").value)
 
 # %%
 claim("10/no-stop-gradient-no-norm-collapses")
@@ -256,8 +274,9 @@ claim("10/no-stop-gradient-no-norm-collapses")
 # ### Does the norm hold it up?
 #
 # The published SimSiam has a batch norm on $z$. Each feature of $z$ then has std 1 over the batch, so a constant $z$ is impossible
-# in training. Does that replace stop-gradient? First a gentle run: `250` steps of `256` pictures, a quarter of our learning
-# rate, hardly any weight decay.
+# in training. Does that replace stop-gradient? Two gauges now. *std of z* is that of validation images, with the norm's running
+# statistics, as in the figure above; *std of z in training* is that of the last batch, as the lab shows it. First a gentle
+# run: `250` steps of `256` pictures, a quarter of our learning rate, hardly any weight decay.
 
 # %% tags=["figure", "comparison"]
 gauges = {"std of z": "std", "std of z in training": "std-in-training", "kNN accuracy": "knn"}
@@ -276,13 +295,18 @@ figures.ablation(rows(runs, gauges), lines)
 
 # %% [markdown]
 # **Finding:** without stop-gradient kNN is at {{ 10/length/off/0.15/knn | percent interval }} after `0.15` of the recipe,
-# {{ 10/length/off/0.3/knn | percent interval }} after `0.3` and {{ 10/length/off/1.0/knn | percent interval }} after all of it: the
-# longer, the worse. With stop-gradient it is {{ 10/length/on/0.15/knn | percent interval }},
-# {{ 10/length/on/0.3/knn | percent interval }} and {{ 10/length/on/1.0/knn | percent interval }}. The std of $z$ without it is
-# {{ 10/length/off/1.0/std-in-training | .2f }} in training after all of it: the norm keeps each feature's std at 1, and a few
-# outliers are enough for that, while all other pictures point the same way. The random encoder, raw pixels and chance are
-# marked; supervised training stands above. An earlier trial of ours, with another small network and other views,
-# found no fall at all within `250` steps. So the norm is no law, one way or the other: take the part out in *your* setting, and look.
+# {{ 10/length/off/0.3/knn | percent interval }} after `0.3` and {{ 10/length/off/1.0/knn | percent interval }} after all of it; from
+# the shortest run to the longest it moves by {{ 10/length/off/1.0/knn - 10/length/off/0.15/knn | points interval }}, to below the
+# random encoder's {{ 10/untrained/knn/random-encoder | percent }}. With stop-gradient it is {{ 10/length/on/0.15/knn | percent interval }},
+# {{ 10/length/on/0.3/knn | percent interval }} and {{ 10/length/on/1.0/knn | percent interval }}, and only after the whole recipe above
+# raw pixels, by {{ 10/length/on/1.0/knn - 10/untrained/knn/raw-pixels | points interval }}. Without stop-gradient, after all of the
+# recipe, $z$ has in training a std of {{ 10/length/off/1.0/std-in-training | .2f }} and an effective rank of
+# {{ 10/length/off/1.0/effective-rank-in-training | .1f }}: nearly all of it is one line. The norm keeps each feature's std at 1, and a few
+# outliers at one end of the line are enough for that, while all others point the same way. With the running statistics the
+# std is no steady number: `0.3` of the recipe gives {{ 10/length/off/0.3/std | .2f interval }} here and gave
+# {{ 10/removed/simsiam-no-stop-gradient/std | .2f interval }} in the first figure, the same settings run twice. Chance is marked; supervised
+# training stands above. An earlier trial of ours, not among the records, with another small network and other views, found no
+# fall within `250` steps. So the norm is no law, one way or the other: take the part out in *your* setting, and look.
 
 # %%
 claim("10/norm-does-not-hold")
@@ -315,9 +339,12 @@ figures.switched(switched.history, "stop_gradient", levels={"named a collapse be
 # **Finding:** in our records the std of $z$ is {{ 10/switched/before/std | .2f interval }} before the switch,
 # {{ 10/switched/off/std | .3f interval }} at the end of the time without stop-gradient and
 # {{ 10/switched/after/std | .2f interval }} at the end of the run; kNN is at {{ 10/switched/before/knn | percent interval }},
-# {{ 10/switched/off/knn | percent interval }} and {{ 10/switched/after/knn | percent interval }}. The spread does not come back:
-# where all answers are the same, their differences are too small to learn from. And the encoder has hardly noticed: what it had
-# learned before is still there, only the projector has forgotten it. The learning rate falls to zero meanwhile, so this is
+# {{ 10/switched/off/knn | percent interval }} and {{ 10/switched/after/knn | percent interval }}. The spread hardly comes back: with
+# stop-gradient on again it rises by {{ 10/switched/after/std - 10/switched/off/std | .2f interval }}. Our reading: where all answers
+# are nearly the same the loss is near its lowest, and hardly any gradient is left. The encoder keeps what it had. While
+# stop-gradient is off its kNN falls by {{ 10/switched/before/knn - 10/switched/off/knn | points interval }}. But it learns no more:
+# at the end the difference to a run in which stop-gradient was never off is
+# {{ 10/switched/after/knn - 10/removed/simsiam-no-norm/knn | points interval }}. The learning rate falls to zero meanwhile, so this is
 # about half of a short run and not about for ever.
 
 # %%
@@ -325,6 +352,9 @@ claim("10/switching-off-collapses")
 
 # %% [markdown]
 # ### Every part of BYOL
+#
+# Our runs are short, and our teacher is quick: momentum `0.9`, where the paper has `0.996`. In the paper, on ImageNet, BYOL at
+# momentum 0 fails (its table 5); SimSiam, which has no slow teacher, does not.
 
 # %% tags=["figure", "comparison"]
 parts = {"BYOL": "byol", "teacher = student": "byol-momentum-0", "teacher never moves": "byol-momentum-1",
@@ -336,14 +366,18 @@ figures.ablation(rows({name: f"10/removed/{part}" for name, part in parts.items(
 
 # %% [markdown]
 # **Finding:** BYOL has three parts that may hold it up: the predictor, the slow teacher, and batch norm on $z$. Without the slow
-# teacher the std of $z$ is {{ 10/removed/byol-momentum-0/std | .2f }}, and the probe moves by
-# {{ 10/removed/byol-momentum-0/probe - 10/removed/byol/probe | points interval }}. To see the predictor's part, look where no norm
+# teacher the std of $z$ is {{ 10/removed/byol-momentum-0/std | .2f }}, the probe moves by
+# {{ 10/removed/byol-momentum-0/probe - 10/removed/byol/probe | points interval }} and kNN by
+# {{ 10/removed/byol-momentum-0/knn - 10/removed/byol/knn | points interval }}: both intervals hold zero. Without the norm the probe moves by
+# {{ 10/removed/byol-no-norm/probe - 10/removed/byol/probe | points interval }}. To see the predictor's part, look where no norm
 # helps: with predictor and without slow teacher the std is {{ 10/removed/byol-no-norm-momentum-0/std | .2f }}; with the slow teacher and
 # without predictor it is {{ 10/removed/byol-no-norm-no-predictor/std | .2f }}; without all three
 # {{ 10/removed/byol-no-norm-momentum-0-no-predictor/std | .2f }}. With the norm, taking the predictor away moves the probe by
-# {{ 10/removed/byol-no-predictor/probe - 10/removed/byol/probe | points interval }}. A teacher that never moves is a random network, and
-# to predict it gives a probe of {{ 10/removed/byol-momentum-1/probe | percent interval }}, when the random encoder has
-# {{ 07/untrained/random-encoder | percent interval }}. Raw pixels and chance are marked, supervised training stands above.
+# {{ 10/removed/byol-no-predictor/probe - 10/removed/byol/probe | points interval }}: the seeds disagree. A teacher that never moves is a
+# random network. To predict it gives a probe of {{ 10/removed/byol-momentum-1/probe | percent interval }},
+# {{ 10/removed/byol-momentum-1/probe - 07/untrained/random-encoder | points interval }} above the random encoder. All of this is in short
+# runs: whole BYOL minus raw pixels is {{ 10/removed/byol/probe - 07/untrained/raw-pixels | points interval }}, which holds zero. Chance is
+# marked, supervised training stands above.
 
 # %%
 guess_byol.reveal(100 * (record("10/removed/byol-momentum-0/knn").value - record("10/removed/byol/knn").value))
@@ -373,10 +407,13 @@ figures.ablation(rows({name: f"10/removed/{part}" for name, part in parts.items(
 # **Finding:** without centring the loss is {{ 10/removed/dino-no-centring/loss | .2f }} and the pictures are nearest to
 # {{ 10/removed/dino-no-centring/prototypes-used | .1f }} prototypes, with both parts in place the loss is
 # {{ 10/removed/dino/loss | .2f }} and they are nearest to {{ 10/removed/dino/prototypes-used | .1f }}. Without sharpening the loss is
-# {{ 10/removed/dino-no-sharpening/loss | .2f }}: all prototypes alike. What it costs: the probe moves by
-# {{ 10/removed/dino-no-centring/probe - 10/removed/dino/probe | points interval }} without centring, by
+# {{ 10/removed/dino-no-sharpening/loss | .2f }}: all prototypes alike. The count of prototypes does not notice
+# ({{ 10/removed/dino-no-sharpening/prototypes-used | .1f }}): it takes the nearest one, however narrowly it wins. Without either the
+# loss is {{ 10/removed/dino-neither/loss | .2f }}, nearly the same. What it costs: the probe moves by
+# {{ 10/removed/dino-no-centring/probe - 10/removed/dino/probe | points interval }} without centring, which holds zero, by
 # {{ 10/removed/dino-no-sharpening/probe - 10/removed/dino/probe | points interval }} without sharpening and by
-# {{ 10/removed/dino-neither/probe - 10/removed/dino/probe | points interval }} without either. Random encoder, raw pixels and chance are
+# {{ 10/removed/dino-neither/probe - 10/removed/dino/probe | points interval }} without either. Whole DINO minus raw pixels, in a run this
+# short, is {{ 10/removed/dino/probe - 07/untrained/raw-pixels | points interval }}, which holds zero. Random encoder and chance are
 # marked; supervised training stands above. {{ claim 10/dino-two-collapses }}
 
 # %%
@@ -450,10 +487,10 @@ check.dino(my_dino)
 # %% [markdown]
 # ## 8. What to remember (1 minute)
 #
-# - The trivial answer has the best loss. What prevents it is the way, not the goal: who moves towards whom.
+# - In SimSiam and BYOL the trivial answer has the best loss. What prevents it is the way, not the goal: who moves towards whom.
 # - In SimSiam stop-gradient holds the projections up. A batch norm on the output changes how they fall, not that they do.
 # - So look at more than one gauge, at what the encoder is worth, and train long enough before you conclude.
-# - In BYOL the predictor holds more than the slow teacher does: without the teacher's slowness it still stands.
+# - BYOL without norm falls when its predictor goes, and stands when its teacher's slowness goes.
 # - DINO has two trivial answers, and a remedy against each. The loss says which one it fell into.
 # - "Necessary" means: necessary here, for this long. Take the part out and measure.
 #

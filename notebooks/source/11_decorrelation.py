@@ -2,7 +2,7 @@
 # # 11 · Decorrelation: VICReg, Barlow Twins, LeJEPA
 #
 # SimCLR keeps pictures apart by comparing each picture with all others. The three methods of this notebook never
-# compare two different pictures. They look at the **features**, the columns of $z$: each one must vary over the batch,
+# compare one picture with another. They look at the **features**, the columns of $z$: each one must vary over the batch,
 # and no two of them may say the same. Here you take these demands away one by one, and learn to tell the two ways in
 # which $z$ dies without them: into one point, or into a few directions.
 #
@@ -30,7 +30,8 @@ from sslab.views import Augment
 # ## 1. Predict (5 minutes)
 #
 # VICReg has three terms. **Invariance**: two views of a picture lie close together. **Variance**: each of the 128 features
-# has a std of at least 1 over the batch. **Covariance**: different features do not vary together.
+# has a std of at least 1 over the batch. **Covariance**: different features do not vary together. The **effective rank**, as in
+# lesson 00, says how many of the 128 directions a cloud of projections fills.
 
 # %%
 guess_variance = predict("11/variance", "You set the weight of the variance term to 0. What becomes of the projections?",
@@ -59,7 +60,7 @@ digits.card
 figures.views(digits.train.images[:4], Augment.named("digits"))
 
 # %% [markdown]
-# **Finding:** two views of a digit differ in place, size, slant and stroke. The task is to give both the same features.
+# **Finding:** two views of a digit differ in place, size, slant and contrast, and a piece may be missing. The task is to give both the same features.
 # That alone is easy: give all pictures the same features. So a second demand must make this answer expensive.
 
 # %%
@@ -105,7 +106,7 @@ show_source(objectives.VICReg)
 # $$\ell = \sum_i (1 - C_{ii})^2 + \lambda \sum_{i \neq j} C_{ij}^2$$
 #
 # The first sum is the invariance. The second is the redundancy; the paper's $\lambda = 0.005$ goes with 8,192 features, which
-# have far more pairs than our 128. A variance term is not there: to compute a correlation,
+# have far more pairs than our 128: we take 0.02. A variance term is not there: to compute a correlation,
 # each feature is divided by its std. A constant feature would be divided by 0 (in practice by a small number), its row of $C$
 # would be 0, and it would cost 1. With all features constant the loss is $D = 128$.
 
@@ -141,12 +142,13 @@ for name, z in clouds.items():
 # VICReg needs both. **SIGReg** protests against all three faults. The last two rows are a surprise: it cannot tell a cube from
 # a Gaussian. Along a random line you see a mix of all 128 features, and a sum of many independent numbers looks normal whatever
 # each of them looks like (the central limit theorem). In many dimensions "be Gaussian" mostly means: std 1 in every
-# direction, and no direction twice. That is variance and covariance again, in one number.
+# direction, no direction twice, and all pictures about as far from the middle. The first two are variance and covariance
+# again, in one number.
 
 # %% [markdown]
 # ## 4. Run it live (7 minutes)
 #
-# Start the lab, or run the cell below it. Watch the three curves of the loss: at first the variance term is large, since the
+# Run the cell below the lab, or press Start in the lab and skip that cell. Watch the three curves of the loss: at first the variance term is large, since the
 # cloud is small. Watch the singular values while it falls.
 # This run takes most of the recipe's steps, to end within two minutes.
 
@@ -163,9 +165,9 @@ lab.status
 figures.correlations({"before training": matrix(untrained), "after": matrix(lab.objective)})
 
 # %% [markdown]
-# **Finding:** after training the diagonal stands out: features survive the change of view. The rest is not zero. 128 features
-# that all survive the views *and* share nothing are more than this encoder finds in digits in two minutes, and the loss is a
-# bargain between the terms. Nor can a batch ask for it: 64 pictures span at most 63 directions.
+# **Finding:** after training the diagonal stands out: features survive the change of view. The rest is not zero; it has more
+# colour than before training, when little survived the views at all. The loss is a bargain between its terms, and section 5
+# strikes other ones. No batch can ask for all zeros: 64 pictures span at most 63 directions.
 
 # %% [markdown]
 # ## 5. Explain: what is it worth? (12 minutes)
@@ -176,6 +178,7 @@ figures.correlations({"before training": matrix(untrained), "after": matrix(lab.
 # %%
 budgets = (1, 5, 20, 100)
 paths = {"VICReg (ours)": "13/board/digits/vicreg/{}", "Barlow Twins (ours)": "13/board/digits/barlow_twins/{}",
+         "LeJEPA (ours)": "13/board/digits/lejepa/{}",
          "raw pixels": "00/pixels/digits/{}", "random encoder": "13/board/digits/random-encoder/{}",
          "supervised": "00/supervised/digits/{}"}
 ours = {name: {b: (record(path.format(b)).value, record(path.format(b)).interval) for b in budgets}
@@ -187,11 +190,14 @@ figures.label_efficiency({"VICReg (yours)": yours, **ours}, chance=0.1)
 
 # %% [markdown]
 # **Finding:** with five labels a class VICReg is right on {{ 13/board/digits/vicreg/5 | percent interval }} of the test digits,
-# Barlow Twins on {{ 13/board/digits/barlow_twins/5 | percent interval }}, LeJEPA on {{ 13/board/digits/lejepa/5 | percent interval }}.
+# Barlow Twins on {{ 13/board/digits/barlow_twins/5 | percent interval }}, LeJEPA on
+# {{ 13/board/digits/lejepa/5 | percent interval }}.
 # Raw pixels give {{ 00/pixels/digits/5 | percent }}, the random encoder {{ 13/board/digits/random-encoder/5 | percent }},
-# supervised training from scratch {{ 00/supervised/digits/5 | percent }}, chance one in ten. SimCLR, with its negatives, gives
-# {{ 13/board/digits/simclr/5 | percent interval }}. With a hundred labels a class VICReg minus supervised is
-# {{ 13/board/digits/vicreg/100 - 00/supervised/digits/100 | points interval }}.
+# supervised training from scratch {{ 00/supervised/digits/5 | percent }}, chance one in ten. The differences to
+# SimCLR, with its negatives, are {{ 13/board/digits/vicreg/5 - 13/board/digits/simclr/5 | points interval }} for VICReg,
+# {{ 13/board/digits/barlow_twins/5 - 13/board/digits/simclr/5 | points interval }} for Barlow Twins and
+# {{ 13/board/digits/lejepa/5 - 13/board/digits/simclr/5 | points interval }} for LeJEPA, of which the last holds zero. With a hundred
+# labels a class VICReg minus supervised holds zero, too: {{ 13/board/digits/vicreg/100 - 00/supervised/digits/100 | points interval }}.
 
 # %% tags=["figure", "comparison"]
 methods = {"VICReg": "vicreg", "Barlow Twins": "barlow_twins", "LeJEPA": "lejepa", "SimCLR": "simclr"}
@@ -205,8 +211,12 @@ figures.settings({"fashion": rows}, lines, "test accuracy, 5 labels a class")
 # **Finding:** on clothes, with the same settings, VICReg minus raw pixels is
 # {{ 13/board/fashion/vicreg/5 - 00/pixels/fashion/5 | points interval }}, Barlow Twins minus raw pixels
 # {{ 13/board/fashion/barlow_twins/5 - 00/pixels/fashion/5 | points interval }}, LeJEPA minus raw pixels
-# {{ 13/board/fashion/lejepa/5 - 00/pixels/fashion/5 | points interval }}. An interval that holds 0 is no difference that we could
-# show. The random encoder, supervised training and chance are the other lines.
+# {{ 13/board/fashion/lejepa/5 - 00/pixels/fashion/5 | points interval }}. Supervised training and raw pixels nearly coincide; the random
+# encoder and chance are far below. The differences to SimCLR are {{ 13/board/fashion/vicreg/5 - 13/board/fashion/simclr/5 | points interval }},
+# {{ 13/board/fashion/barlow_twins/5 - 13/board/fashion/simclr/5 | points interval }} and
+# {{ 13/board/fashion/lejepa/5 - 13/board/fashion/simclr/5 | points interval }}: only Barlow Twins' interval is clear of zero. With a
+# hundred labels a class (not drawn) VICReg minus raw pixels holds zero, {{ 13/board/fashion/vicreg/100 - 00/pixels/fashion/100 | points interval }},
+# and VICReg minus supervised is {{ 13/board/fashion/vicreg/100 - 00/supervised/fashion/100 | points interval }}.
 
 # %% [markdown]
 # ### How much decorrelation?
@@ -233,8 +243,10 @@ figures.ablation(rows, {"validation accuracy": lines})
 # {{ 11/covariance/10.0/effective-rank | .0f }} directions, and the probe gives {{ 11/covariance/0.0/probe | percent interval }},
 # {{ 11/covariance/1.0/probe | percent interval }}, {{ 11/covariance/4.0/probe | percent interval }} and
 # {{ 11/covariance/10.0/probe | percent interval }}. Raw pixels, the random encoder and chance are drawn; supervised training
-# stands in the first figure. {{ claim 11/rank-is-not-a-score }} A rank that is too low tells you that something is lost. A
-# high one does not tell you that what fills the directions is worth anything.
+# stands in the first figure. {{ claim 11/rank-is-not-a-score }} From `1` to `10` the probe moves by
+# {{ 11/covariance/10.0/probe - 11/covariance/1.0/probe | points interval }} and kNN, not drawn, by
+# {{ 11/covariance/10.0/knn - 11/covariance/1.0/knn | points interval }}: little, clear of zero, and in opposite directions. A rank
+# that is too low tells you that something is lost. A high one does not tell you that what fills the directions is worth anything.
 
 # %% tags=["figure", "comparison"]
 rows = {weight: setting(f"11/gaussian/{weight}", "probe") for weight in (0.01, 0.05, 0.3)}
@@ -252,7 +264,8 @@ figures.settings({"LeJEPA": rows}, lines, "validation accuracy, 5 labels a class
 # ## 6. Break it (12 minutes)
 #
 # Without the variance term, then without the covariance term. You can do the same by hand in the lab above: move **variance** to
-# 0 while it trains, see what happens, and move it back.
+# 0 while it trains, see what happens, and move it back. The gauge *std* below is not the std of the variance term: $z$ is
+# normalised first, so that 1 is spread over the sphere and 0 is one point, whatever the scale of $z$.
 
 # %% tags=["pretrain"]
 point = Lab("vicreg", "digits", seed=0, **sslab.recipe("vicreg", "digits", share=0.15))
@@ -287,11 +300,13 @@ figures.spectrum(clouds)
 
 # %% [markdown]
 # **Finding:** (the two broken runs are shorter.) Without covariance the curve drops at once: one or two directions hold
-# nearly everything. Without variance the curve is the *flattest* of all, and its effective rank the largest. In our records it is
-# {{ 11/removed/vicreg-no-variance/effective-rank | .0f }} against {{ 11/removed/vicreg/effective-rank | .0f }} for the whole method. Yet
-# the std says that there is hardly anything there: {{ 11/removed/vicreg-no-variance/std | .2f }}, where 1 is spread over the
-# sphere. A spectrum is drawn against its own largest value. Once what was common is gone, only tiny remnants are left, and they
-# fill all directions alike. {{ claim 11/rank-misses-collapse }} So look at the std first, and at the rank second.
+# nearly everything. VICReg keeps some directions nearly alike and then drops. Without variance the curve never drops, and its effective
+# rank is the *largest*. In our records it is {{ 11/removed/vicreg-no-variance/effective-rank | .0f }} against
+# {{ 11/removed/vicreg/effective-rank | .0f }} for the whole method; a projector that learned nothing has
+# {{ 10/untrained/effective-rank | .0f }}. Yet the std says that there is hardly anything there:
+# {{ 11/removed/vicreg-no-variance/std | .2f }}, where 1 is spread over the sphere. A spectrum is drawn against its own largest value.
+# Once what was common is gone, only tiny remnants are left, and they lie in most directions. {{ claim 11/rank-misses-collapse }} So look at the
+# std first, and at the rank second.
 
 # %%
 guess_rank.reveal("larger than before")
@@ -315,7 +330,7 @@ figures.correlations({"VICReg": matrix(lab.objective), "no covariance": matrix(l
 # %% [markdown]
 # **Finding:** without covariance all features are copies, up to sign, of one or two: the whole matrix is coloured. Each of
 # them survives the change of view very well, so that invariance is not the problem. In the third matrix each feature was
-# divided by its own tiny std: it shows the correlations of the remnants.
+# divided by its own tiny std, and hardly any colour is left: the two views' remnants have little to do with each other.
 #
 # Now all three methods, whole and with a term removed: short runs, three seeds.
 
@@ -335,19 +350,24 @@ figures.ablation(rows, {"validation accuracy": lines})
 # gives {{ 07/untrained/random-encoder | percent }}, raw pixels {{ 07/untrained/raw-pixels | percent }}; chance is one in ten, supervised
 # stands in section 5. What removes the decorrelation alone ends in a few directions: effective rank
 # {{ 11/removed/vicreg-no-covariance/effective-rank | .0f }} for VICReg and
-# {{ 11/removed/barlow-no-decorrelation/effective-rank | .0f }} for Barlow Twins, which divides by the std and so cannot shrink to a
-# point. Their probes, {{ 11/removed/vicreg-no-covariance/probe | percent interval }} and
+# {{ 11/removed/barlow-no-decorrelation/effective-rank | .0f }} for Barlow Twins, which divides by the std and gains nothing by
+# shrinking. Their probes, {{ 11/removed/vicreg-no-covariance/probe | percent interval }} and
 # {{ 11/removed/barlow-no-decorrelation/probe | percent interval }}, are lower than those of the whole methods,
-# {{ 11/removed/vicreg/probe | percent interval }} and {{ 11/removed/barlow/probe | percent interval }}.
+# {{ 11/removed/vicreg/probe | percent interval }} and {{ 11/removed/barlow/probe | percent interval }}, and lower than raw pixels, by
+# {{ 07/untrained/raw-pixels - 11/removed/vicreg-no-covariance/probe | points interval }} and
+# {{ 07/untrained/raw-pixels - 11/removed/barlow-no-decorrelation/probe | points interval }}.
 
 # %% [markdown]
-# Two depths of damage, then. {{ claim 11/point-is-worse-than-nothing }} Nearest neighbours (kNN among 5,000 training images) are
-# right for {{ 11/removed/vicreg/knn | percent }} of the digits with the whole method, for
-# {{ 11/removed/vicreg-no-covariance/knn | percent }} without covariance and for
-# {{ 11/removed/vicreg-no-variance/knn | percent }} without variance. How can the encoder survive when its projections have lost
-# nearly all directions? The loss looks at $z$ only, and the projector that made $z$ is thrown away.
-# {{ claim 11/encoder-keeps-more }} That is the third panel of the figure, and the reason why collapse is looked for in $z$ while
-# the worth of an encoder is measured on $h$.
+# Two depths of damage, then. {{ claim 11/point-is-worse-than-nothing }} As a
+# mean over the seeds the first difference is {{ 11/removed/vicreg-no-variance/probe - 07/untrained/random-encoder | points interval }}, which holds
+# zero. Nearest neighbours (kNN among 5,000 training images) are right for {{ 11/removed/vicreg/knn | percent }} of the digits with
+# the whole method, for {{ 11/removed/vicreg-no-covariance/knn | percent }} without covariance and for
+# {{ 11/removed/vicreg-no-variance/knn | percent }} without variance; raw pixels give {{ 10/untrained/knn/raw-pixels | percent }}, the random
+# encoder {{ 10/untrained/knn/random-encoder | percent }}. How can the encoder keep anything when its projections have lost nearly all
+# directions? The loss looks at $z$ only, and the projector that made $z$ is thrown away. {{ claim 11/encoder-keeps-more }} That
+# is the third panel of the figure, and the reason why collapse is looked for in $z$ while the worth of an encoder is measured
+# on $h$. It is not unharmed: $h$ fills {{ 11/removed/vicreg-no-covariance/effective-rank-h | .0f }} directions without covariance,
+# {{ 11/removed/vicreg/effective-rank-h | .0f }} with it.
 
 # %%
 claim("11/no-covariance-costs")
@@ -442,8 +462,8 @@ check.barlow_twins(my_barlow_twins)
 # %% [markdown]
 # ## 8. What to remember (2 minutes)
 #
-# - SimCLR spreads the rows of $z$, the pictures. These methods spread the columns, the features. Neither needs labels, and
-#   these need no negatives.
+# - SimCLR spreads the rows of $z$, the pictures. These methods spread the columns, the features, and need no negatives. The
+#   two are closer than they look (Garrido et al.).
 # - Invariance alone has a perfect, useless answer. Variance forbids the point, covariance forbids the few directions.
 # - Barlow Twins gets the variance from dividing by the std; LeJEPA gets both from the wish for a Gaussian.
 # - Std first, rank second: a cloud that has shrunk to a point can have a splendid effective rank.

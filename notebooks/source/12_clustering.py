@@ -15,7 +15,7 @@
 #
 # ## Time
 #
-# 80 minutes of yours. The machine needs {{ 12/time/cpu | minutes }} on a two-core CPU, under one on a GPU.
+# 85 minutes of yours. The machine needs {{ 12/time/cpu | minutes }} on a two-core CPU, under one on a GPU.
 
 # %%
 import torch
@@ -63,8 +63,8 @@ figures.crops(digits.train.images[:5], views)
 
 # %% [markdown]
 # **Finding:** SwAV takes two large views and some small crops (**multi-crop**). A small crop is shown at half the size and costs a
-# quarter of the computing. The code is made from a large view only; every other view has to guess it. Cover the left
-# columns: for which of the small crops could you?
+# quarter of the computing. The code is made from a large view only; every other view has to guess it. Cover the three
+# columns on the left: for which of the small crops could you?
 
 # %%
 def scores_of(objective, images):
@@ -92,12 +92,13 @@ figures.clusters(shown, scores_of(untrained, shown))
 #
 # Were the codes just another softmax, all pictures could agree on one prototype, and every guess would be right. So the codes of a
 # batch are made *together*: among all tables $Q$ $[B, K]$ of shares whose rows sum to 1 and whose columns all sum to $B / K$, take
-# the one that fits the scores best and is not too sharp,
+# the one that fits the scores best and is not too sharp. $H$ is the entropy, large where shares are even, and $\varepsilon$ its weight:
 #
 # $$\max_Q\ \sum_{bk} Q_{bk} s_{bk} + \varepsilon\, H(Q)$$
 #
 # The solution is $\exp(s / \varepsilon)$ with each row and each column multiplied by some number. **Sinkhorn** finds these numbers by
-# turns: divide the columns by their sums, then the rows, then the columns again. Three rounds are enough here.
+# turns: divide the columns by their sums, then the rows, then the columns again. Three rounds, as in the paper, come
+# near: the rows are exact, the columns almost.
 
 # %%
 show_source(objectives.sinkhorn)
@@ -112,8 +113,9 @@ figures.codes({"softmax, 0.05": (scores / 0.05).softmax(dim=1), "Sinkhorn, 0.05"
 
 # %% [markdown]
 # **Finding:** each row is a picture, each column a prototype. In the softmax the favourites get far more than their share. Sinkhorn
-# gives each column about the same (the bars below) and still asks each picture where it would rather go. `epsilon` says how much a picture may spread itself: at `0.01` it chooses, at `0.5` it does not. The sharper the
-# codes, the more rounds it would take to make the columns equal.
+# gives each column about the same (the bars below) and still asks each picture where it would rather go. `epsilon` says how much a
+# picture may spread itself: at `0.01` it chooses, at `0.5` it does not (SwAV's knob stands at `0.03`). The sharper the codes, the more
+# rounds it would take to make the columns equal.
 
 # %%
 six = torch.stack([torch.tensor([0.9, 0.1, 0.0])] * 4 + [torch.tensor([0.8, 0.5, 0.0])] * 2)     # 6 pictures
@@ -121,14 +123,14 @@ objectives.sinkhorn(six, epsilon=0.1, iterations=50).mul(100).round().int()
 
 # %% [markdown]
 # Six pictures that all like prototype 0 best. Per cent, by row: the rule gives two places to each prototype. The four pictures that
-# like nothing else share places 0 and 2; the last two, which like prototype 1 nearly as well, are sent there. A code is not what a
+# like little else share places 0 and 2; the last two, which lose least by going to prototype 1, are sent there. A code is not what a
 # picture likes best, but what it likes **compared with the other pictures of its batch**. That is how pictures are kept
 # apart here without any pair of them being a negative.
 
 # %% [markdown]
 # ## 4. Run it live (7 minutes)
 #
-# Small crops cost time and pay late, so this run has none, and most of the usual steps, to end within two minutes. Watch `code_entropy` and
+# Small crops cost time. This run has none, and a little fewer steps than usual, so that it ends within two minutes. Watch `code_entropy` and
 # `divergence`, the two parts of the loss: how soft the codes are, and how far the guesses are from them.
 
 # %%
@@ -158,8 +160,8 @@ figures.clusters(shown, trained)
 
 # %% [markdown]
 # **Finding:** compare with the same figure before training. Read each row: is it one digit? Is it one *way of writing* one
-# digit: slanted ones, sevens with a bar, open fours? Where two digits share a row, which two are they? All of this came from
-# the views and from the rule of equal shares.
+# digit: slanted ones, sevens with a bar, open fours? Where two digits share a row, which two are they? No label was used.
+# The figure before training says what network and pixels give without any learning.
 
 # %%
 guess_meaning.reveal("one way of writing one digit")
@@ -180,14 +182,15 @@ print(f"prototypes in use: {objectives.prototypes_used(trained):.1f} of {trained
 
 # %% [markdown]
 # **Purity** needs its control: 64 clusters named by their majority beat one in ten even when the labels are shuffled, and with as
-# many clusters as pictures purity is perfect and says nothing. {{ claim 12/clusters-know-classes }}
+# many clusters as pictures purity is perfect and says nothing. The line *before training* is a second control: what the clusters of
+# an untrained network know. {{ claim 12/clusters-know-classes }} Ours are short runs with two small crops. Yours is longer and has none.
 
 # %%
 claim("12/clusters-know-classes", yours={"12/prototypes/64/purity": purity(trained, labels)})
 
 # %% [markdown]
 # Now the encoder, on test images, with its controls: chance, raw pixels, the random encoder, supervised from scratch. Yours is
-# one (shortened) run with three draws of labels; the bands of ours are 95 % intervals over 3 runs.
+# one run (shortened, without small crops) with three draws of labels; the bands of ours are 95 % intervals over 3 runs.
 
 # %%
 budgets = (1, 5, 20, 100)
@@ -205,10 +208,12 @@ figures.label_efficiency({"SwAV (yours)": yours, **ours}, chance=0.1)
 # **Finding:** with one label a class SwAV is right on {{ 13/board/digits/swav/1 | percent interval }} of the test digits, with five
 # on {{ 13/board/digits/swav/5 | percent interval }}. With five, raw pixels give {{ 00/pixels/digits/5 | percent }}, the random encoder
 # {{ 13/board/digits/random-encoder/5 | percent }}, supervised training from scratch {{ 00/supervised/digits/5 | percent }}, chance one
-# in ten. SwAV minus SimCLR, the same encoder, views and steps, is
+# in ten. SwAV minus SimCLR, the same encoder and steps (SwAV sees two small crops besides), is
 # {{ 13/board/digits/swav/5 - 13/board/digits/simclr/5 | points interval }}: an interval that holds 0 is no difference that we
-# could show. On clothes, with the same settings, SwAV minus raw pixels is
-# {{ 13/board/fashion/swav/5 - 00/pixels/fashion/5 | points interval }}.
+# could show. With a hundred labels a class SwAV minus supervised is
+# {{ 13/board/digits/swav/100 - 00/supervised/digits/100 | points interval }}. With five, SwAV minus raw pixels is
+# {{ 13/board/fashion/swav/5 - 00/pixels/fashion/5 | points interval }} on clothes. On emoji it is
+# {{ 13/board/emoji/swav/5 - 00/pixels/emoji/5 | points interval }}: no gain shown (lesson 13).
 
 # %% [markdown]
 # ### How many prototypes, how many crops?
@@ -235,10 +240,12 @@ figures.ablation(rows, {"validation accuracy": lines})
 # {{ 12/prototypes/64/prototypes-used | .0f }} and {{ 12/prototypes/256/prototypes-used | .0f }} are in use. Purity is
 # {{ 12/prototypes/16/purity | percent }}, {{ 12/prototypes/64/purity | percent }} and {{ 12/prototypes/256/purity | percent }}; with shuffled
 # labels {{ 12/prototypes/16/purity-shuffled | percent }}, {{ 12/prototypes/64/purity-shuffled | percent }} and
-# {{ 12/prototypes/256/purity-shuffled | percent }}. The probe gives {{ 12/prototypes/16/probe | percent interval }},
+# {{ 12/prototypes/256/purity-shuffled | percent }}: the control grows with the number, the purity here does not. The probe gives
+# {{ 12/prototypes/16/probe | percent interval }},
 # {{ 12/prototypes/64/probe | percent interval }} and {{ 12/prototypes/256/probe | percent interval }}; raw pixels, random encoder and
-# chance are drawn, supervised stands above. Nobody knows the right number of clusters, and where the intervals
-# overlap it does not matter much. Codes equal in share over a *batch* are not clusters equal in use over all pictures, either.
+# chance are drawn, supervised stands above. `16` minus `256` is
+# {{ 12/prototypes/16/probe - 12/prototypes/256/probe | points interval }}: three runs do not show which number is best. Codes
+# equal in share over a *batch* are not clusters equal in use over all pictures, either.
 
 # %% tags=["figure", "comparison"]
 rows = {small: setting(f"12/crops/{small}", "probe") for small in (0, 2, 4)}
@@ -247,9 +254,10 @@ figures.settings({"SwAV": rows}, lines, "validation accuracy, 5 labels a class",
 # %% [markdown]
 # **Finding:** with no small crop, two and four the probe gives {{ 12/crops/0/probe | percent interval }},
 # {{ 12/crops/2/probe | percent interval }} and {{ 12/crops/4/probe | percent interval }}; raw pixels, random encoder and chance as
-# before, supervised above. On photographs a part (an ear, a wheel) often tells the whole. A quarter of a digit may be a quarter of
-# five digits, and nobody can guess its code. In runs this short that costs, and runs with the same settings differ widely. The full
-# run in section 5 has two small crops all the same, and is among the best of the family: what they teach, they teach late.
+# before, supervised above. Each seed is lower with small crops than without, but runs with the same settings differ widely: two minus
+# none is {{ 12/crops/2/probe - 12/crops/0/probe | points interval }}, so three runs do not show a loss. A possible reason for one: on
+# photographs a part (an ear, a wheel) often tells the whole; a quarter of a digit may be a quarter of five digits, and nobody can
+# guess its code. Our full runs in section 5 have two small crops all the same. What they would be without, we have not measured.
 
 # %% [markdown]
 # ## 6. Break it (12 minutes)
@@ -309,7 +317,11 @@ figures.ablation(rows, {"validation accuracy": lines, "loss": {"log 64": float(t
 # {{ 12/epsilon/0.05/probe | percent interval }}, {{ 12/epsilon/0.1/probe | percent interval }} and
 # {{ 12/epsilon/0.5/probe | percent interval }}, and {{ 12/removed/swav-no-sinkhorn/probe | percent interval }} without Sinkhorn. The random
 # encoder gives {{ 07/untrained/random-encoder | percent }}, raw pixels {{ 07/untrained/raw-pixels | percent }}, chance one in ten;
-# supervised stands in section 5. {{ claim 12/soft-codes-teach-nothing }}
+# supervised stands in section 5. Not one of these short runs is shown to beat raw pixels: `0.03` minus raw pixels is
+# {{ 12/epsilon/0.03/probe - 07/untrained/raw-pixels | points interval }}. {{ claim 12/soft-codes-teach-nothing }} At `0.1` the loss
+# ends there too. `0.05` is below the temperature and yet {{ 12/epsilon/0.03/probe - 12/epsilon/0.05/probe | points interval }} worse than
+# `0.03`. The prototypes in use do not show this collapse, {{ 12/epsilon/0.5/prototypes-used | .0f }} at `0.5`: of scores that are nearly
+# equal one is still the largest. The std does, {{ 12/epsilon/0.5/std | .2f }} at `0.5` and {{ 12/epsilon/0.03/std | .2f }} at `0.03`.
 
 # %%
 guess_epsilon.reveal("next to nothing")
@@ -333,8 +345,9 @@ claim("12/soft-codes-teach-nothing")
 # *Difficulty 3/5 · importance 5/5 · 13 minutes*
 #
 # From scores $[B, K]$ to codes: start with $\exp(s / \varepsilon)$. In each iteration first divide each column by its sum (and by
-# $K$), then each row by its sum (and by $B$). At the end multiply by $B$, so that each row sums to 1. The check also tries a very
-# small epsilon: what may you subtract from *all* scores before the exponential without changing the codes?
+# $K$), then each row by its sum (and by $B$). At the end multiply by $B$, so that each row sums to 1. ($K$ and $B$ are the paper's; they
+# cancel, which is why ours, in logarithms, has neither.) The check also tries a
+# very small epsilon: what may you subtract from *all* scores before the exponential without changing the codes?
 
 # %% tags=["exercise"] name="sinkhorn" points=3
 def my_sinkhorn(scores, epsilon=0.05, iterations=3):
@@ -380,9 +393,9 @@ check.swapped_prediction(my_swapped_prediction)
 #
 # *Difficulty 2/5 · importance 4/5 · 8 minutes*
 #
-# Counting those that any picture chose is too kind: a single picture would count as much as a thousand. Take the share
-# $p_k$ of the pictures that choose each prototype and return the **perplexity** $\exp(-\sum_k p_k \log p_k)$: $K$ if all are chosen
-# alike, 1 if one takes all. Mind the prototype that nobody chose: $0 \log 0$ counts as 0.
+# Counting those that any picture chose is too kind: a single picture would count as much as a thousand. Each picture
+# chooses its largest score. Take the share $p_k$ of the pictures that choose each prototype and return the **perplexity**
+# $\exp(-\sum_k p_k \log p_k)$: $K$ if all are chosen alike, 1 if one takes all. Mind the prototype that nobody chose: $0 \log 0$ counts as 0.
 
 # %% tags=["exercise"] name="prototypes_used"
 def my_prototypes_used(scores):
@@ -405,8 +418,8 @@ check.prototypes_used(my_prototypes_used)
 # - A code is a target made from the model itself. Such targets can always be made trivial: ask what prevents it.
 # - Sinkhorn makes every cluster equally used within a batch: a picture gets what it likes compared with the others.
 # - A guess must be softer than its code, or all clusters become alike.
-# - One cluster for all has a perfect loss; count the prototypes in use.
-# - Purity grows with the number of clusters by itself. Show it beside shuffled labels.
+# - One cluster for all has a perfect loss: count the prototypes in use. All clusters alike: the count misses it, the std does not.
+# - Purity grows with the number of clusters even on shuffled labels. Show the two side by side.
 #
 # ## Papers
 #

@@ -234,3 +234,6 @@ def _plainly(work):
         return work()
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+    except ModuleNotFoundError as error:                             # those of ours that say more have no name
+        raise click.ClickException(f'{error.name} is not installed: pip install -c requirements.lock -e ".[slides]" brings it'
+                                   if error.name else str(error)) from None

@@ -63,17 +63,17 @@ def _fill_one(body: str, ledger: Ledger, sentences: dict[str, str], draft: bool,
     record = ledger.record(names[0])
     if len(names) == 2:
         record = record.minus(ledger.record(names[1]))
-    return show(record) + (_interval(record, show) if with_interval else "")
+    return show(record.value, record) + (_interval(record, show) if with_interval else "")
 
 
-def _style(asked: list[str], words: Mapping[str, str]) -> tuple[Callable[[Record], str], bool]:
-    """How to write a record's value, and whether its interval follows."""
+def _style(asked: list[str], words: Mapping[str, str]) -> tuple[Callable[[float, Record], str], bool]:
+    """How to write a value of a record, and whether its interval follows."""
     with_interval = "interval" in asked
     rest = [word for word in asked if word != "interval"] or [".2f"]
     shows = {
-        "percent": lambda record: f"{100 * record.value:.0f} %",
-        "points": lambda record: f"{100 * record.value:.0f} {words.get('points', 'points')}",
-        "minutes": lambda record: _minutes(record.value, words),
+        "percent": lambda value, _: f"{100 * value:.0f} %",
+        "points": lambda value, record: _points(value, record, words),
+        "minutes": lambda value, _: _minutes(value, words),
     }
     if len(rest) > 1:
         raise ValueError(f"format: got {' '.join(asked)!r}, takes one format, and interval after it")
@@ -84,14 +84,21 @@ def _style(asked: list[str], words: Mapping[str, str]) -> tuple[Callable[[Record
     except ValueError:
         raise ValueError(f"format: got {rest[0]!r}, takes percent, points, minutes, interval or a Python "
                          "format such as .2f") from None
-    return lambda record: format(record.value, rest[0]), with_interval
+    return lambda value, _: format(value, rest[0]), with_interval
 
 
-def _interval(record: Record, show: Callable[[Record], str]) -> str:
+def _interval(record: Record, show: Callable[[float, Record], str]) -> str:
     if record.interval is None:
         raise ValueError("interval: this record has one seed, and so none")
-    low, high = (show(Record(end)).split(" ")[0] for end in record.interval)
+    low, high = (show(end, record).split(" ")[0] for end in record.interval)
     return f" [{low}, {high}]"
+
+
+def _points(value: float, record: Record, words: Mapping[str, str]) -> str:
+    """Whole points, or tenths where the value or an end of its interval lies near 0: its side must be seen."""
+    near = any(abs(100 * x) < 0.95 for x in (record.value, *(record.interval or ())))
+    number = f"{100 * value:.{int(near)}f}"
+    return f"{number} {words.get('points', 'point' if number in ('1', '-1') else 'points')}"
 
 
 def _minutes(seconds: float, words: Mapping[str, str]) -> str:

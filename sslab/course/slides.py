@@ -43,7 +43,7 @@ def write(path: Path, folders: Sequence[Path], output: Path, ledger: Ledger, for
     Returns:
         the file.
     Raises:
-        ValueError: the extra "teach" is not installed; notes that cannot be read; a file that would be lost.
+        ValueError: the extra "slides" is not installed; notes that cannot be read; a file that would be lost.
     """
     reveal, mathjax = _found("sphinx_revealjs", "_static/revealjs"), _found("jupyter_server_mathjax", "static")
     lesson = read(path)

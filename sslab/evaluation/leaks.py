@@ -41,7 +41,7 @@ def rows_of(split: Split, rows: Tensor) -> Split:
 
 
 def evaluation_a(encoder: nn.Module, train: Split, validation: Split, test: Split) -> Report:
-    """A linear probe; features scaled by all images without their labels, the penalty chosen on validation."""
+    """A linear probe; features scaled by the images of train and validation, the penalty chosen on validation."""
     x, held, queries = (features(encoder, split.images) for split in (train, validation, test))
     probe = linear_probe((x, train.labels), (held, validation.labels), (queries, test.labels),
                          unlabelled=torch.cat([x, held]))
@@ -82,7 +82,7 @@ def evaluation_d(encoder: nn.Module, train: Split, validation: Split, test: Spli
 
 
 def evaluation_e(encoder: nn.Module, train: Split, validation: Split, test: Split) -> Report:
-    """The nearest neighbour; classes made equal by drawing again from the small ones, a third held out to test."""
+    """The nearest neighbour; classes made equal by drawing from each with replacement, a third held out to test."""
     order, counts = torch.Generator().manual_seed(0), train.labels.bincount()
     members = [(train.labels == label).nonzero().flatten() for label in range(len(counts))]
     rows = torch.cat([own[torch.randint(len(own), (int(counts.max()),), generator=order)] for own in members if len(own)])

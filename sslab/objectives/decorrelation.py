@@ -104,7 +104,7 @@ def sigreg(z: Tensor, slices: int = 256, knots: int = 17, generator: torch.Gener
         slices: how many random directions. knots: how many values of t.
         generator: of the directions, on the CPU; pass the same one on every rank.
     Returns:
-        scalar: about 1 for Gaussian z of any N, growing like N for anything else.
+        scalar: about 1 for Gaussian z of any N, growing like N where a line shows something else.
     Raises:
         ValueError: z is not [N, D], or slices or knots are too few.
     Source:

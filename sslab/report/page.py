@@ -16,7 +16,9 @@ REASONS = 5                                                          # reasons t
 LISTED = 2000                                                        # skipped files in the full list, which is not printed
 
 STYLE = """
-.sslab-report { font: 10pt/1.35 system-ui, sans-serif; max-width: 186mm; }
+.sslab-report { font: 10pt/1.35 system-ui, sans-serif; max-width: 186mm; padding: 2mm;
+  color-scheme: light; background: #fff; color: #111; }              /* paper, in a dark notebook too */
+.sslab-report h1, .sslab-report h2 { color: inherit; }
 .sslab-report h1 { font-size: 16pt; margin: 0 0 1mm; }
 .sslab-report h2 { font-size: 11.5pt; margin: 3.5mm 0 1mm; border-bottom: 0.3mm solid #999; break-after: avoid; }
 .sslab-report p, .sslab-report ul { margin: 0 0 1.5mm; }
@@ -34,6 +36,7 @@ STYLE = """
 """
 PAGE_STYLE = """
 :root { color-scheme: light; }
+.sslab-report { padding: 0; }
 body { margin: 8mm auto; padding: 0 6mm; max-width: 186mm; background: #fff; color: #111; }
 @page { size: A4; margin: 12mm; }
 @media print {

@@ -41,8 +41,8 @@ def _of_column(table: Table, column: str) -> str:
 def _of_copies(copies: dict[str, int], on: str) -> str:
     if not copies["copies"]:
         return f"No picture of {on} was found in the training part, as it is or nearly."
-    some = "picture has" if copies["copies"] == 1 else "pictures have"
-    return (f"{copies['copies']:,} of {copies['of']:,} {on} {some} a near copy in the training part. On these, remembering is enough: "
+    have = "has" if copies["copies"] == 1 else "have"
+    return (f"{copies['copies']:,} of {copies['of']:,} {on} pictures {have} a near copy in the training part. On these, remembering is enough: "
             f"an accuracy may be too good by up to {100 * copies['copies'] / copies['of']:.1f} points.")
 
 

@@ -30,8 +30,8 @@ def autograde(notebook: str, folder: Path, students: tuple[str, ...], force: boo
     from sslab.course.grading.folder import autograde as grade
 
     number, = _numbers((notebook,))
-    for row in _plainly(lambda: grade(number, folder, students, force)):
-        _say(row["student"], row["exercise"], row["points"], row["of"], row["headline"])
+    _plainly(lambda: grade(number, folder, students, force, say=lambda row: _say(
+        row["student"], row["exercise"], row["points"], row["of"], row["headline"])))
 
 
 @click.command()

@@ -3,6 +3,8 @@
 import importlib.util
 import os
 import sys
+import warnings
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,7 +60,8 @@ def assignment(number: str, folder: Path, ledger: Ledger | None = None, draft: b
     return [file, folder / "release" / number / file.name]
 
 
-def autograde(number: str, folder: Path, students: tuple[str, ...] = (), force: bool = False) -> list[dict]:
+def autograde(number: str, folder: Path, students: tuple[str, ...] = (), force: bool = False,
+              say: Callable[[dict], None] = lambda row: None) -> list[dict]:
     """Grade what lies in submitted/STUDENT/NN/, and write autograded/, feedback/ and gradebook.db.
 
     Args:
@@ -66,6 +69,7 @@ def autograde(number: str, folder: Path, students: tuple[str, ...] = (), force: 
         folder: the course folder.
         students: only these; default all who submitted.
         force: grade again what is graded.
+        say: gets each row as soon as its student is graded.
     Returns:
         one row for each student and exercise: student, exercise, points, of, headline, misconception.
     Raises:
@@ -83,7 +87,9 @@ def autograde(number: str, folder: Path, students: tuple[str, ...] = (), force: 
         for student in students or found:
             _done(grader.autograde(number, student, force=force))
             _done(grader.generate_feedback(number, student, force=force))
-            rows += _rows(folder, number, student)
+            for row in _rows(folder, number, student):
+                say(row)
+                rows.append(row)
     return rows
 
 
@@ -139,8 +145,12 @@ def _tools():
     """nbgrader makes its database with the command alembic: it lies beside this Python, activated or not."""
     before = os.environ.get("PATH", "")
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
+    from sqlalchemy.exc import SAWarning
+
     try:
-        yield
+        with warnings.catch_warnings():                              # nbgrader asks for grades half made; they are saved all the same
+            warnings.simplefilter("ignore", SAWarning)
+            yield
     finally:
         os.environ["PATH"] = before
 

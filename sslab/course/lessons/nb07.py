@@ -55,7 +55,7 @@ def untrained(seed):
             for name, what in (("random-encoder", encoder), ("raw-pixels", evaluation.raw_pixels))}
 
 
-@define_claim("07/views-make-the-task", "Without views SimCLR learns next to nothing: the probe stays below raw pixels, "
+@define_claim("07/views-make-the-task", "Without views SimCLR learns nothing of use to the probe: it stays below raw pixels, "
               "while with all views it is above.",
               evidence=["07/views/none/probe", "07/temperature/0.5/probe", "07/untrained/raw-pixels"],
               without={"07/views/none/probe": "07/temperature/0.5/probe"})

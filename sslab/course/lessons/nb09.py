@@ -274,8 +274,8 @@ def _(r):
         beats(clip, r[f"09/control/{who}/{what}/both"]) for who in CONTROLS for what in ("zero-shot", "with-labels"))
 
 
-@define_claim("09/words-limit", "Given the right name in place of the picture, CLIP's text side puts less than two thirds as many into the right group as the words that "
-              "name and prompts share, on every seed.",
+@define_claim("09/words-limit", "Given the right name in place of the picture, CLIP's text side puts less than two thirds as many into the right group as sharing "
+              "words does, with the name's tags to help, on every seed.",
               evidence=["09/class/zero-shot/names", "09/control/raw/plain/names-by-words"],
               without={"09/class/zero-shot/names": "09/control/raw/plain/names-by-words"})
 def _(r):

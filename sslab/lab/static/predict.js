@@ -19,7 +19,8 @@ function number(low, high, unit) {
   Object.assign(input, { type: "number", step: "any" });
   if (low !== null) input.min = low;
   if (high !== null) input.max = high;
-  label.append("Your guess: ", input, ` ${unit}`);
+  const range = low === null || high === null ? "" : ` (${low} to ${high})`;
+  label.append(`Your guess${range}: `, input, ` ${unit}`);
   return { element: label, read: () => (input.value === "" ? null : input.valueAsNumber) };
 }
 
