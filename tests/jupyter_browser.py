@@ -75,6 +75,20 @@ def open_notebook(page, address: str) -> None:
     page.wait_for_function(KERNEL_IDLE, timeout=60_000)
 
 
+def page_errors(page) -> list[str]:
+    """The errors of our own scripts from here on. JupyterLab's count for none: a reload under a running cell makes one."""
+    found = []
+
+    def hear(error) -> None:
+        stack = getattr(error, "stack", None) or ""
+        places = re.findall(r"(?:https?|blob|file):\S+", stack)
+        if not places or any("/static/lab/" not in place for place in places):
+            found.append(f"{error}\n{stack}")
+
+    page.on("pageerror", hear)
+    return found
+
+
 def run_cell(page, index: int, wait: float = 60) -> None:
     """Run one cell and wait until it is done, at most `wait` seconds."""
     cell = page.locator(".jp-Notebook .jp-Cell").nth(index)

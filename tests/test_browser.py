@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from jupyter_browser import jupyterlab, open_notebook, run_all, run_cell, write_notebook
+from jupyter_browser import jupyterlab, open_notebook, page_errors, run_all, run_cell, write_notebook
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "07_contrastive_simclr.ipynb"
 ARTIFACTS = Path(__file__).parent / "artifacts"
@@ -36,10 +36,9 @@ def wait_until(page, condition: str, seconds: float = 30) -> None:
 def test_07_in_a_browser(browser, tmp_path):
     ARTIFACTS.mkdir(exist_ok=True)
     last = copy_of_07(tmp_path)
-    problems = []
     with jupyterlab(tmp_path, SSLAB_MODE="smoke", SSLAB_PREDICTIONS="off") as address:
         page = browser.new_page(viewport={"width": 1500, "height": 1000})
-        page.on("pageerror", lambda error: problems.append(str(error)))
+        problems = page_errors(page)
         open_notebook(page, address("07.ipynb"))
         try:
             run_all(page, until=".sslab-lab")
@@ -136,10 +135,9 @@ def test_pictures_while_it_trains_and_patches_by_hand(browser, tmp_path):
                    'from sslab.lab import Lab, fill\nlab = Lab("mae", "digits", steps=100_000, batch_size=16)\nlab.start()\nlab',
                    "lab.stop()\nfilling = fill(lab.objective, lab.dataset.validation.images[:3])\nfilling",
                    "print('HIDDEN', int(filling.mask.sum()), filling.index)")
-    problems = []
     with jupyterlab(tmp_path, SSLAB_MODE="smoke") as address:
         page = browser.new_page(viewport={"width": 1200, "height": 900})
-        page.on("pageerror", lambda error: problems.append(str(error)))
+        problems = page_errors(page)
         open_notebook(page, address("pictures.ipynb"))
         run_cell(page, 0)
         page.wait_for_selector(".sslab-lab")

@@ -66,10 +66,9 @@ def test_a_connection_lost_while_it_trains(browser, tmp_path):
 def test_a_browser_slowed_20_times_while_it_trains(browser, tmp_path):
     ARTIFACTS.mkdir(exist_ok=True)
     write_notebook(tmp_path / "slow.ipynb", *CELLS)
-    problems = []
     with jupyterlab(tmp_path, SSLAB_MODE="smoke") as address:
         page = browser.new_page(viewport={"width": 1200, "height": 900})
-        page.on("pageerror", lambda error: problems.append(str(error)))
+        problems = page_errors(page)
         open_lab(page, address("slow.ipynb"))
         before = steps(page)
         chromium = page.context.new_cdp_session(page)
