@@ -29,7 +29,7 @@ SETTINGS = {
             "run": {"steps": 5500, "batch_size": 32, "learning_rate": 3e-3, "weight_decay": 0.1}},
 }
 # With the recorded runs the image methods may take 12 MB. Three times the recipe's steps.
-for objective, dataset in {"simclr": "fashion", "simsiam": "fashion", "vicreg": "fashion", "vae": "digits"}.items():
+for objective, dataset in {"simclr": "fashion", "simsiam": "fashion", "vicreg": "fashion", "mae": "fashion", "vae": "digits"}.items():
     SETTINGS[objective] = {"dataset": dataset, "knobs": {}, "run": recipe(objective, dataset, share=3)}
 READINGS, NEIGHBOURS = 20, 20
 

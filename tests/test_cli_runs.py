@@ -280,7 +280,7 @@ def test_epochs_are_counted_as_the_library_counts_them(tmp_path):
 @pytest.mark.parametrize("total, every", [(1000, 1), (1001, 2), (4300, 5)])
 def test_about_a_thousand_rows_and_the_last_step(tmp_path, total, every):
     with open(tmp_path / "m", "w") as file:
-        writer = commands.Writer(file, SimpleNamespace(reference_levels=dict), 8, total, 100)
+        writer = commands.Writer(file, SimpleNamespace(reference_levels=dict, diagnose=lambda z, terms: evaluation.diagnose(z)), 8, total, 100)
         z = torch.randn(16, 2)
         for index in range(total):
             writer.see(SimpleNamespace(index=index, seconds=0.1 * (index + 1), views_per_second=1.0, learning_rate=0.1, knobs={}, projection=None,

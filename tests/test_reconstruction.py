@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from sslab import encoders, figures, objectives
+from sslab import encoders, evaluation, figures, objectives
 from sslab.datasets import load
 from sslab.encoders import Decoder
 from sslab.evaluation import generation
+from sslab.lab import Lab
 from sslab.objectives import (
     VAE,
     Autoencoder,
@@ -449,11 +450,17 @@ def test_training_gets_below_the_mean_image(name, digits):
     assert name != "vae" or step.terms["kl"] > 5
 
 
-def test_a_high_beta_collapses_the_posterior(digits):
-    vae = make("vae", beta=50.0)
-    for step in train(vae, digits, steps=40, batch_size=32, learning_rate=4e-3, precision="float32"):
-        pass
-    assert step.terms["kl"] < 0.5                                    # at beta 1 it is above 5 after as many steps
+def test_a_high_beta_collapses_the_posterior_and_the_lab_says_so(digits):
+    lab = Lab(make("vae", beta=50.0), digits, steps=40, batch_size=32, learning_rate=4e-3, precision="float32")
+    lab.start()
+    lab.join()
+    assert lab.history[-1]["terms"]["kl"] < 0.5                      # at beta 1 it is above 5 after as many steps
+    assert "Posterior collapse: z says 0." in lab.status
+    z = lab.objective.encode(digits.validation.images[:200])         # in length they differ, which the sphere does not show
+    assert lab.objective.diagnose(z, {"kl": 15.0}) == evaluation.diagnose(z)
+    assert lab.objective.diagnose(z, {"kl": 0.1}).kind == "posterior collapse"
+    lab.objective.set(sampling=False)                                # without noise a little is enough
+    assert lab.objective.diagnose(z, {"kl": 0.1}) == evaluation.diagnose(z)
 
 
 # ---- generation, measured

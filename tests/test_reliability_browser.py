@@ -4,7 +4,7 @@
 """
 
 import pytest
-from jupyter_browser import KERNEL_IDLE, jupyterlab, run_cell, write_notebook
+from jupyter_browser import KERNEL_IDLE, jupyterlab, page_errors, run_cell, write_notebook
 from test_browser import ARTIFACTS, VIEW, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

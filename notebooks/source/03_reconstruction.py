@@ -23,7 +23,7 @@ import torch
 
 import sslab
 from sslab import datasets, evaluation, figures, objectives
-from sslab.course import claim, record
+from sslab.course import claim, record, verdict
 from sslab.evaluation import generation
 from sslab.lab import Lab, check, latents, predict, show_source
 
@@ -341,9 +341,8 @@ figures.label_efficiency({"VAE (yours)": yours, **ours}, chance=0.1)
 # {{ 13/board/digits/simclr/5 - 03/board/digits/autoencoder/code | points interval }}.
 
 # %%
-low, high = record("03/board/digits/denoising/5").minus(record("03/board/digits/autoencoder/5")).interval
-guess_noise.reveal("the one with noise" if low > 0 else "the one without noise: it saw what we test on" if high < 0
-                   else "neither: three seeds cannot tell them apart")
+guess_noise.reveal(verdict("03/board/digits/denoising/5", "03/board/digits/autoencoder/5",
+                           "the one with noise", "neither: three seeds cannot tell them apart", "the one without noise: it saw what we test on"))
 
 # %% tags=["figure", "comparison"]
 def setting(name, what):
@@ -414,8 +413,8 @@ figures.latents_in_use({name: one.nats(validation) for name, one in broken.items
 # use if its mean varies by more than `0.01` (variance); by that count {{ 03/vae/beta-20/active-units | .0f }} still are, from none to
 # half of them by seed, so do not trust the count alone. Minus the ELBO is {{ 03/vae/beta-20/elbo | .0f }} nats, the level of the mean
 # image {{ 03/vae/beta-20/mean-image-nats | .0f }}. {{ claim 03/large-beta-collapses }} As in other collapses nothing crashes, and the loss
-# comes down: look for the level it stops at. The lab's status may even say *Healthy*: its gauge brings every mean to length 1 first,
-# and so cannot see that all are near 0. Without sampling the nats are low as well, and yet pictures come back: see below.
+# comes down: look for the level it stops at. The lab's spread and rank see nothing: they bring every mean to length 1 first, however near 0
+# it is. So for a VAE its status goes by the nats, and warns below those of a single yes or no. Without sampling the nats are low as well, and yet pictures come back: see below.
 
 # %%
 nats = {how: float(one.nats(validation).sum()) for how, one in (("beta-20", broken["beta 20"]), ("vae", vae))}

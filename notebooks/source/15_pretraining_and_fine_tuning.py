@@ -22,7 +22,7 @@ import torch
 
 import sslab
 from sslab import datasets, evaluation, figures
-from sslab.course import claim
+from sslab.course import claim, verdict
 from sslab.course.lessons import nb15
 from sslab.lab import Lab, check, predict, show_source
 from sslab.views import Augment
@@ -171,7 +171,7 @@ figures.worth({title: nb15.by_labels(ways | controls)}, {title: "labels a class"
 claim("15/few-labels-images", yours={"15/images/ten-draws/linear": yours["linear"][0]})
 
 # %%
-guess_head.reveal(nb15.verdict("15/images/full/5", "15/images/linear-then-full/5", *guess_head.options))
+guess_head.reveal(verdict("15/images/full/5", "15/images/linear-then-full/5", *guess_head.options))
 
 # %% [markdown]
 # Text next: the BERT of lesson 04, which read 108,000 definitions, and twelve kinds of them to tell apart. Its checkpoint lies beside the data.
@@ -237,7 +237,7 @@ claim("15/early-end")
 print(nb15.bought_in_words("images"), nb15.bought_in_words("text"), sep="\n\n")
 
 # %%
-ahead = [n for n in nb15.BUDGETS if nb15.verdict(f"15/images/supervised/{n}", f"15/images/linear-then-full/{n}", True, False, False)]
+ahead = [n for n in nb15.BUDGETS if verdict(f"15/images/supervised/{n}", f"15/images/linear-then-full/{n}", True, False, False)]
 guess_labels.reveal(guess_labels.options[2 if not ahead else 0 if min(ahead) <= 20 else 1])
 
 # %% [markdown]
@@ -270,7 +270,7 @@ figures.worth({title: nb15.by_labels(table)}, {title: "labels a class"}, {title:
 claim("15/home-is-best")
 
 # %%
-guess_digits.reveal(nb15.verdict("15/transfer/digits/5", "15/transfer/raw-pixels/5", *guess_digits.options))
+guess_digits.reveal(verdict("15/transfer/digits/5", "15/transfer/raw-pixels/5", *guess_digits.options))
 
 # %% [markdown]
 # Colour pictures: SimCLR on emoji, used on clip art that it never saw. There are 1,072 drawings of seven kinds. We did not try to pretrain on them.
@@ -323,7 +323,7 @@ claim("15/shift-hurts")
 claim("15/noise-fools-networks")
 
 # %%
-guess_shift.reveal(nb15.verdict("15/shift/fashion/linear/spoiled", "15/shift/fashion/supervised/spoiled", *guess_shift.options))
+guess_shift.reveal(verdict("15/shift/fashion/linear/spoiled", "15/shift/fashion/supervised/spoiled", *guess_shift.options))
 
 # %% [markdown]
 # A shift that nobody made up: emoji by a vendor whose drawings were in no training, with or without labels. The test emoji are the same ones, drawn

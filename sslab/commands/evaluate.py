@@ -108,7 +108,8 @@ def measure(objective, data, budgets: tuple[int, ...] | None, draws: int, neighb
         raise ValueError(f"labels: got {', '.join(map(str, budgets))}, but {data.name!r} has no labels; leave it out")
     some = evenly(getattr(seen, on).inputs, max(FEWEST, SAMPLES * objective.encoder.dim))
     found["features"] = of_features(evaluation.features(objective.encoder, some))
-    found["projection"] = of_features(projections(objective, getattr(data, on)))
+    z, terms = projections(objective, getattr(data, on))
+    found["projection"] = in_words(z, objective.diagnose(z, terms))
     return found
 
 
@@ -188,7 +189,11 @@ def evenly(inputs, most: int):
 
 
 def projections(objective, part):
-    """What the loss sees, in eval mode, of views of a part: [N, P], N enough to fill P directions where there are so many."""
+    """What the loss sees, in eval mode, of views of a part, and the last batch's terms.
+
+    Returns:
+        [N, P], N enough to fill P directions where there are so many, and name -> number.
+    """
     import torch
 
     from sslab import evaluation
@@ -206,14 +211,18 @@ def projections(objective, part):
             views = objective.make_views((batch, part.labels[some].to(device)) if objective.needs_labels else batch, generator)
             loss = objective(views)
             rows.append((loss.embedding if loss.projection is None else loss.projection).float().cpu())
-    return torch.cat(rows)
+    return torch.cat(rows), {name: float(value) for name, value in loss.terms.items()}
 
 
 def of_features(z) -> dict[str, Any]:
     """Effective rank, and what is wrong if anything."""
     from sslab import evaluation
 
-    found = evaluation.diagnose(z)
+    return in_words(z, evaluation.diagnose(z))
+
+
+def in_words(z, found) -> dict[str, Any]:
+    """A diagnosis of z [N, D] as the files and reports keep it."""
     return {"effective_rank": found.numbers["effective_rank"], "dimensions": z.shape[1], "samples": len(z), "std": found.numbers["std"],
             "kind": found.kind, "text": found.text}
 

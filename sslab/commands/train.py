@@ -416,6 +416,7 @@ class Writer:
     def _keep(self, step) -> None:
         z = step.embedding if step.projection is None else step.projection           # [B, P]
         self._recent.append(z)
+        self._terms = step.terms
         while sum(map(len, self._recent)) - len(self._recent[0]) >= SAMPLES * z.shape[1]:
             self._recent.popleft()
 
@@ -427,7 +428,7 @@ class Writer:
 
         start = time.perf_counter()
         z = torch.cat(list(self._recent)).float()                    # [SAMPLES P or fewer, P]
-        found = evaluation.diagnose(z)
+        found = self.objective.diagnose(z, {name: float(value) for name, value in self._terms.items()})
         spectrum = evaluation.singular_values(z)
         spectrum = (spectrum / spectrum[0].clamp(min=1e-12)).tolist()
         levels = self.objective.reference_levels()

@@ -2,7 +2,7 @@
 
 In a notebook:
 
-    from sslab.course import claim, record
+    from sslab.course import claim, record, verdict
 """
 
 
@@ -18,3 +18,10 @@ def record(name):
     from sslab.course.ledger import read
 
     return read().record(name)
+
+
+def verdict(a, b, above, same, below):
+    """One of three answers to "is record a above record b?", by the interval of their differences: `same` where it holds 0."""
+    gap = record(a).minus(record(b))
+    low, high = gap.interval or (gap.value, gap.value)
+    return above if low > 0 else below if high < 0 else same

@@ -73,7 +73,7 @@ class Gauges:
     effective_rank: float
     dimensions: int
     spectrum: Tensor                                                 # singular values over the largest, descending
-    kind: str                                                        # as `sslab.evaluation.diagnose` names it
+    kind: str                                                        # as `Objective.diagnose` names it
     text: str
 
 
@@ -241,7 +241,7 @@ class Watcher:
 
     def _read_gauges(self, row: dict[str, Any]) -> None:
         z = torch.cat(list(self._recent)).float()                    # [SAMPLES D or more, D]
-        diagnosis = evaluation.diagnose(z)
+        diagnosis = self.objective.diagnose(z, row["terms"])
         spectrum = evaluation.singular_values(z).cpu()               # [min(B, D)]
         std, rank = diagnosis.numbers["std"], diagnosis.numbers["effective_rank"]
         self.gauges = Gauges(row["step"], std, rank, z.shape[1], spectrum / spectrum[0].clamp(min=1e-12),

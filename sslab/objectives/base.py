@@ -1,7 +1,7 @@
 """The one contract: what every objective of the lab is, whatever it predicts."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -105,6 +105,19 @@ class Objective(Adjustable, nn.Module):
     def reference_levels(self) -> dict[str, float]:
         """Lines for the loss plot: what chance and collapse score at the knobs and batch size in force."""
         return {}
+
+    def diagnose(self, z: Tensor, terms: Mapping[str, float]):
+        """What is wrong with what the loss sees, if anything, as an `sslab.evaluation.Diagnosis`.
+
+        A subclass adds the collapse that a cloud of points cannot show.
+
+        Args:
+            z: [B, P], projections of some steps.
+            terms: the loss's, of one of them.
+        """
+        from sslab import evaluation
+
+        return evaluation.diagnose(z)
 
     def pictures(self, images: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """What a person would look at, row by row: name -> images [N, C, H, W] in [0, 1]. Empty: nothing to see.

@@ -1,7 +1,8 @@
 """The variational autoencoder: a bottleneck of distributions, so that new pictures can be drawn from it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from sslab.objectives.base import Loss, full_precision, raised
 from sslab.objectives.reconstruction import PART, Bottleneck, bernoulli_error, looking
 
 LIKELIHOODS = ("bernoulli", "gaussian")
+ONE_BIT = math.log(2)                                                # nats
 
 
 @takes(mean="float [B, L]", log_variance="float [B, L]")
@@ -186,6 +188,14 @@ class VAE(Bottleneck):
         pixels = self.baseline.total.numel()
         error = pixels * self.baseline.squared_error() / (2 * self.deviation**2)
         return {"mean image": error + pixels * math.log(self.deviation * math.sqrt(2 * math.pi)) + free}
+
+    def diagnose(self, z: Tensor, terms: Mapping[str, float]):
+        """Posterior collapse too: every mean is near 0, however well these are spread once each has length 1."""
+        found = super().diagnose(z, terms)
+        if not self.sampling or not terms["kl"] < ONE_BIT:           # a mean without noise says what it likes at any KL
+            return found
+        return replace(found, kind="posterior collapse", text=f"Posterior collapse: z says {terms['kl']:.2f} nats of a picture, "
+                                                              f"less than a single yes or no would ({ONE_BIT:.2f}).")
 
     @looking
     def nats(self, images: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sslab import evaluation
 from sslab._inputs import takes
 from sslab._names import choose
-from sslab.commands.evaluate import drawings_of, evenly, largest_share, of_features, projections
+from sslab.commands.evaluate import drawings_of, evenly, in_words, largest_share, of_features, projections
 from sslab.datasets.base import as_floats, inputs_of
 from sslab.datasets.pairs import kind_of
 from sslab.modes import by_mode
@@ -161,7 +161,8 @@ def examine(objective, dataset, *, on: str = "test", labels: Sequence[int] | Non
     say("Diagnosing ...")
     diagnosis = {"features": of_features(look.features())}
     if kind != "text":                                               # there the loss sees every token by itself
-        diagnosis["what the loss sees"] = of_features(look.projected())
+        z, terms = look.projected()
+        diagnosis["what the loss sees"] = in_words(z, objective.diagnose(z, terms))
     tables, remarks = look.tables(labels, supervised)
     copies = near_copies(dataset, on) if kind == "images" else None
     encoder = objective.encoder
@@ -212,12 +213,12 @@ class _Look:
             inputs = torch.cat([inputs, more])
         return evaluation.features(self.objective.encoder, evenly(inputs, by_mode(300, wanted)))
 
-    def projected(self) -> Tensor:
-        """What the loss sees of views: of the part, and where it is too small, of training samples too. [N, P]"""
-        z = projections(self.objective, getattr(self.dataset, self.on))
+    def projected(self) -> tuple[Tensor, dict[str, float]]:
+        """What the loss sees of views: of the part, and where it is too small, of training samples too. [N, P], and the loss's terms."""
+        z, terms = projections(self.objective, getattr(self.dataset, self.on))
         if len(z) < 4 * z.shape[1]:
-            z = torch.cat([z, projections(self.objective, self.dataset.train)])
-        return z
+            z = torch.cat([z, projections(self.objective, self.dataset.train)[0]])
+        return z, terms
 
     # ---- tables
 

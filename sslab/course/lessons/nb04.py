@@ -118,6 +118,22 @@ def walk(seed, how):
     return held_out(made, data)
 
 
+@evidence("04/walk-counts", version=1, unit="share of tokens")
+def walk_counts(seed):
+    """The control of that walk: always say the five most frequent tokens."""
+    import torch
+
+    import sslab
+    from sslab.datasets.tokenizer import SPECIALS
+
+    data = sslab.load("passages")
+    counts = data.train.tokens.flatten().long().bincount()
+    counts[:len(SPECIALS)] = 0                                       # they are never hidden
+    asked = data.test.tokens[::6]
+    asked = asked[asked >= len(SPECIALS)]
+    return {"most-frequent/top-5": float(torch.isin(asked.long(), counts.topk(5).indices).float().mean())}
+
+
 def held_out(made, data) -> dict:
     """What a masked model makes of test rows in the shape it was trained on, new masks, all pairs real ones."""
     import torch

@@ -603,16 +603,6 @@ def bought_in_words(kind: str) -> str:
     return "\n".join(lines) or f"{kind}: not measured yet"
 
 
-def verdict(a: str, b: str, above: str, same: str, below: str) -> str:
-    """One of three answers to "is a above b?": both sides of 0 in the interval of the differences is the same."""
-    records = _records()
-    if a not in records or b not in records:
-        return "not measured yet"
-    gap = records[a].minus(records[b])
-    low, high = gap.interval or (gap.value, gap.value)
-    return above if low > 0 else below if high < 0 else same
-
-
 def side_by_side(encoder, data, rows, views=None, test=None, **options) -> dict[str, tuple[float, float]]:
     """Every strategy once: name -> (test accuracy, seconds)."""
     from sslab import evaluation
