@@ -8,7 +8,7 @@ LESSON = '''\
 # ## What you will be able to do
 # Say what a loss is.
 # ## Time
-# 20 minutes. The machine needs {{ 99/time/cpu | minutes }} on a CPU and less on a GPU.
+# 40 minutes of yours. The machine needs {{ 99/time/cpu | minutes }} on a CPU and less on a GPU.
 
 # %% [markdown]
 # ## 1. Predict (2 minutes)

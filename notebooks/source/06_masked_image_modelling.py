@@ -16,7 +16,7 @@
 #
 # ## Time
 #
-# 100 minutes of yours. The machine needs {{ 06/time/cpu | minutes }} on a two-core CPU, under one on a GPU.
+# 105 minutes of yours. The machine needs {{ 06/time/cpu | minutes }} on a two-core CPU, under one on a GPU.
 
 # %%
 import time

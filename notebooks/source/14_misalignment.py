@@ -16,7 +16,7 @@
 #
 # ## Time
 #
-# 90 minutes of yours. The machine needs {{ 14/time/cpu | minutes }} on a two-core CPU, less on a GPU (we have not measured
+# 100 minutes of yours. The machine needs {{ 14/time/cpu | minutes }} on a two-core CPU, less on a GPU (we have not measured
 # that).
 
 # %%

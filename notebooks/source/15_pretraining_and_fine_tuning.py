@@ -15,7 +15,7 @@
 #
 # ## Time
 #
-# 100 minutes of yours. The machine needs {{ 15/time/cpu | minutes }} on a two-core CPU, less on a GPU (we have not measured that).
+# 105 minutes of yours. The machine needs {{ 15/time/cpu | minutes }} on a two-core CPU, less on a GPU (we have not measured that).
 
 # %%
 import torch

@@ -15,7 +15,7 @@
 #
 # ## Time
 #
-# 95 minutes of yours. The machine needs {{ 16/time/cpu | minutes }} on a two-core CPU, under three on a GPU.
+# 100 minutes of yours. The machine needs {{ 16/time/cpu | minutes }} on a two-core CPU, under three on a GPU.
 
 # %%
 import torch
