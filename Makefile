@@ -45,8 +45,7 @@ course: $(INSTALLED)
 evidence: $(INSTALLED)
 	$(BIN)/sslab course evidence
 
-site: $(INSTALLED)
-	$(BIN)/python -m pip install -q -c requirements.lock -e ".[docs]"
+site: $(VENV)/docs
 	$(BIN)/sslab course site $(if $(EXECUTED),--executed "$(EXECUTED)")
 
 bench: $(INSTALLED)
@@ -54,8 +53,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/probe.py
 
 # Figures and times are those of the executed copies in runs/executed, where there are any: `make course` makes them.
-lecturer: $(INSTALLED)
-	$(BIN)/python -m pip install -q -c requirements.lock -e ".[slides]"
+lecturer: $(VENV)/slides
 	@mkdir -p runs/executed
 	$(BIN)/sslab course lecturer --executed runs/executed --output runs/lecturer
 	$(BIN)/sslab course slides --executed runs/executed --output runs/slides
@@ -75,4 +73,9 @@ $(INSTALLED): pyproject.toml requirements.lock
 	@echo "sslab: installing into $(VENV); the first time this takes a few minutes, and pip says nothing for most of them after \"Installing collected packages\""
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --no-deps --index-url "$(TORCH_INDEX)" "$$(grep '^torch==' requirements.lock)")
 	$(BIN)/python -m pip install -c requirements.lock -e ".[dev]"
+	@touch $@
+
+# An extra, where it is wanted for the first time: from then on no network is needed.
+$(VENV)/docs $(VENV)/slides: $(INSTALLED)
+	$(BIN)/python -m pip install -q -c requirements.lock -e ".[$(@F)]"
 	@touch $@

@@ -81,7 +81,7 @@ def page_errors(page) -> list[str]:
 
     def hear(error) -> None:
         stack = getattr(error, "stack", None) or ""
-        places = re.findall(r"(?:https?|blob|file):\S+", stack)
+        places = re.findall(r"(?:https?|blob|file|data|about):\S+", stack)
         if not places or any("/static/lab/" not in place for place in places):
             found.append(f"{error}\n{stack}")
 

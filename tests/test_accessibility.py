@@ -13,6 +13,7 @@ import json
 import os
 import pkgutil
 import re
+import shutil
 from dataclasses import replace
 from functools import cache
 from itertools import combinations
@@ -31,6 +32,7 @@ from sslab import cli, encoders, figures, objectives
 from sslab.figures import describe, style
 from sslab.lab import Lab, display, fill, latents, predict
 
+ROOT = Path(__file__).resolve().parents[1]
 STATIC = Path(display.__file__).parent / "static"
 HELPERS = {"tile", "sheet", "class_style", "new_figure", "ink", "luminance"}     # what draws no figure of its own
 LONGEST = 1500                                                       # characters that are read in one go
@@ -521,13 +523,41 @@ def test_the_keyboard_alone_runs_a_lesson(browser, tmp_path):
         page.close()
 
 
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_keyboard_alone_runs_lesson_00(browser, tmp_path):
+    """The real one, from its title to its last cell, with Shift+Enter."""
+    shutil.copy(ROOT / "notebooks" / "00_start_here.ipynb", tmp_path / "00.ipynb")
+    code = [cell for cell in json.loads((tmp_path / "00.ipynb").read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
+    with jupyterlab(tmp_path, SSLAB_MODE="smoke", SSLAB_PREDICTIONS="off") as address:
+        page = browser.new_page(viewport={"width": 1300, "height": 950})
+        page.set_default_timeout(120_000)
+        press = page.keyboard.press
+        open_notebook(page, address("00.ipynb"))
+        for _ in range(30):
+            if page.evaluate("document.activeElement.matches('.jp-Cell')"):
+                break
+            press("Tab")
+        prompts = page.locator(".jp-CodeCell > .jp-Cell-inputWrapper .jp-InputPrompt")
+        cells = page.locator(".jp-Notebook .jp-Cell").count()
+        for _ in range(cells):
+            press("Shift+Enter")
+            page.wait_for_timeout(100)
+        done = "(count) => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].filter((one) => /\\[\\d+\\]/.test(one.textContent)).length >= count"
+        page.wait_for_function(done, arg=len(code), timeout=240_000)
+        assert prompts.count() == len(code) + 1, "Shift+Enter on the last cell adds one, no key of ours cut another"
+        wrong = page.locator("[data-mime-type='application/vnd.jupyter.error']")
+        assert wrong.count() == 0, wrong.all_inner_texts()
+        page.close()
+
+
 # ---- the site
 
 
 @pytest.mark.slow
 @pytest.mark.browser
 def test_axe_finds_nothing_serious_on_the_site(browser):
-    """Every page of the built site, light and dark: SSLAB_SITE is its folder."""
+    """Every page of the built site, light and dark, and at 200 %: SSLAB_SITE is its folder."""
     folder = os.environ.get("SSLAB_SITE")
     if not folder:
         pytest.skip("SSLAB_SITE is not set: make site, then SSLAB_SITE=runs/site/html pytest -m slow tests/test_accessibility.py -k site")
@@ -543,6 +573,10 @@ def test_axe_finds_nothing_serious_on_the_site(browser):
             page.wait_for_timeout(300)
             if against := violations(page):
                 found[f"{path.relative_to(folder)} {theme}"] = against
+        page.set_viewport_size({"width": 600, "height": 450})        # as 1,200 pixels at 200 %
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth + 1"):
+            found[f"{path.relative_to(folder)} at 200 %"] = ["scrolls sideways"]
+        page.set_viewport_size({"width": 1200, "height": 900})
     (ARTIFACTS / "axe_site.json").write_text(json.dumps(found, indent=1)) if ARTIFACTS.is_dir() else None
     page.close()
     assert not found, json.dumps(found, indent=1)[:4000]

@@ -28,7 +28,8 @@ def test_a_good_lesson_passes(tmp_path):
         ("# ## Papers\n", "# ## Papers\n# ## Papers\n", "'Papers' is there twice"),
         ("# ## Papers\n", "# ## Papers\n# ## Epilogue\n", "section 'Epilogue': takes one"),
         ("on a CPU and less on a GPU", "on a CPU", "on a GPU"),
-        ("## 3. Read the objective (3 minutes)", "## 3. Read the objective (9 minutes)", "its parts have"),
+        ("## 3. Read the objective (3 minutes)", "## 3. Read the objective (9 minutes)", "the parts have 49"),
+        (" minutes of yours", " minutes", "the parts have 43"),
         ('guess.reveal("yes")', LONG, "1 to 15 lines, this one 16"),
         ('tags=["pretrain"]', 'tags=["pretrian"]', "tag 'pretrian': takes one of"),
         (

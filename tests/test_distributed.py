@@ -461,8 +461,9 @@ def test_the_files_in_deploy_call_torchrun_on_the_script_beside_them():
     command = " ".join(pod["containers"][0]["command"])
     assert service["metadata"]["name"] == pod["subdomain"] and job["spec"]["completionMode"] == "Indexed"
     assert f"--nnodes={job['spec']['completions']}" in command and job["spec"]["parallelism"] == job["spec"]["completions"]
-    for text in (command, (ROOT / "deploy" / "slurm.sh").read_text(encoding="utf-8")):
-        assert "torchrun" in text and "deploy/train.py" in text
+    image, slurm = ((ROOT / "deploy" / name).read_text(encoding="utf-8") for name in ("Dockerfile", "slurm.sh"))
+    assert "torchrun" in command and "/opt/sslab/train.py" in command and "COPY deploy/train.py /opt/sslab/train.py" in image
+    assert "torchrun" in slurm and "deploy/train.py" in slurm
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -117,6 +118,22 @@ def test_the_checkpoint_of_bert_fills_in_and_that_of_gpt_goes_on():
     gpt, texts = sslab.pretrained("gpt", "passages"), sslab.load("passages")
     bits = evaluation.bits_per_character(gpt, texts, "validation", windows=20)
     assert 1.0 < bits < 1.9
+
+
+@pytest.mark.parametrize("pair", training.pretrained_names(), ids="-".join)
+def test_what_comes_with_the_lab_can_be_trained_further(pair):
+    made = sslab.pretrained(*pair)
+    assert [key for key, value in made.state_dict().items() if not value.isfinite().all()] == []
+    assert all(math.isfinite(level) for level in made.reference_levels().values())
+
+
+def test_sums_and_counts_are_kept_and_what_half_precision_cannot_hold_is_refused():
+    made = tiny()
+    made.register_buffer("count", torch.tensor(288_000.0, dtype=torch.float64))
+    assert loads(dumps(made, {}))[0]["count"] == 288_000
+    made.register_buffer("large", torch.tensor(70_000.0))
+    with pytest.raises(ValueError, match="made: large has values that are not finite, or that half precision cannot hold"):
+        dumps(made, {})
 
 
 def test_those_of_the_image_methods():

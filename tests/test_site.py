@@ -95,6 +95,19 @@ def test_a_lab_is_shown_by_its_still_picture(lesson):
     assert alone.outputs[0].data == {"text/plain": "Ready."}
 
 
+def test_under_the_first_lab_of_an_objective_stand_recorded_runs(lesson):
+    def shown(*labs):
+        outputs = [result({WIDGET: {}, "text/plain": f"Lab({one}): Ready."}) for one in labs]
+        cells = dict(zip(("losses", "accuracy"), ([output] for output in outputs), strict=False))
+        book = lessons.page(lesson, Ledger(), executed(lesson, cells))
+        return [re.findall(r'src="../_static/replays/(\w+).html"', nbformat.writes(book).replace('\\"', '"'))]
+
+    assert shown("'simclr', 'digits'") == [["simclr_digits"]]
+    assert shown("'mae', 'digits'", "'mae', 'fashion'") == [["mae_fashion"]]           # there are none on digits; once a page
+    assert shown("'bert', 'wordnet'") == [[]]
+    assert {"simclr_digits.html", "mae_fashion.html"} <= set(catalogue.replays())
+
+
 def test_source_code_is_coloured_by_the_site(tmp_path):
     given = source.read(write(tmp_path, LESSON.replace("losses = [1.0", "show_source(check)\nlosses = [1.0")))
     shown = result({"text/html": "<style>...", "text/latex": "...", "text/plain": "def f():\n    `x`\n"})
@@ -216,10 +229,15 @@ def test_a_number_that_is_one_is_not_a_switch():
 
 def test_the_times_are_those_of_the_records(lesson):
     ledger = Ledger({"99/time/cpu": Record(125.4, versions={"torch": "2.0"})})
-    page = guides.course([lesson, lesson], ledger, "| 99_small_lesson | what a loss is | available |\n")
+    page = guides.course([lesson, lesson], ledger, "| 99_small_lesson | what a loss is |\n")
     assert "| [99 · A small lesson](lessons/99_small_lesson.ipynb) | what a loss is | 43 | 3 | 2:05 |" in page
     assert "| **all 2** |  | 86 | 6 | 4:11 |" in page and "torch 2.0" in page and "GPU" not in page
     assert "not been measured yet" in guides.course([lesson], Ledger(), "")
+
+
+def test_the_readme_says_what_each_lesson_teaches():
+    teaches = dict(guides.ROW.findall((ROOT / "README.md").read_text(encoding="utf-8")))
+    assert list(teaches) == [path.stem for path in source.paths()] and all(teaches.values())
 
 
 def test_links_of_a_guide_stay_inside_of_the_site_where_they_can(tmp_path):

@@ -14,7 +14,7 @@
 #
 # ## Time
 #
-# 40 minutes of yours. The machine needs {{ 00/time/cpu | minutes }} on a two-core CPU, under one on a GPU.
+# 40 minutes of yours. The machine needs {{ 00/time/cpu | minutes }} on a two-core CPU, less on a GPU (we have not measured that).
 
 # %%
 import torch
@@ -93,6 +93,8 @@ show_source(objectives.nt_xent)
 # its colour and shape are its label. Watch three things: points of one colour gather on the map; the loss leaves the
 # dashed line of chance; the **online probe**, a small classifier that reads the encoder with ten labels a class, climbs
 # past the same classifier on raw pixels and on the untrained encoder. Here labels paint and judge; they train no encoder.
+#
+# No time, or a slow machine? `from sslab.lab import replay; replay("simclr")` in a cell of your own shows runs that were recorded: drag through their steps.
 
 # %%
 lab = Lab("simclr", "digits", seed=0)

@@ -16,7 +16,7 @@
 #
 # ## Time
 #
-# 95 minutes of yours. The machine needs {{ 01/time/cpu | minutes }} on a two-core CPU, under two on a GPU.
+# 95 minutes of yours. The machine needs {{ 01/time/cpu | minutes }} on a two-core CPU, less on a GPU (we have not measured that).
 
 # %%
 import copy

@@ -16,7 +16,7 @@
 #
 # ## Time
 #
-# 90 minutes of yours. The machine needs {{ 02/time/cpu | minutes }} on a two-core CPU, under one on a GPU.
+# 90 minutes of yours. The machine needs {{ 02/time/cpu | minutes }} on a two-core CPU, less on a GPU (we have not measured that).
 
 # %%
 from statistics import fmean
@@ -228,10 +228,10 @@ figures.settings({"fashion": rows}, lines, "test accuracy, 5 labels a class")
 # no further than the pixels are by themselves.
 
 # %%
-answers = {"fashion": "on clothes, where the task is learned better", "emoji": "on emoji, where the task asks more"}
-gains = {name: record(f"02/board/{name}/rotation/5").minus(record(f"00/pixels/{name}/5")) for name in answers}
+sets = {"fashion": "on clothes, where the task is learned better", "emoji": "on emoji, where the task asks more"}
+gains = {name: record(f"02/board/{name}/rotation/5").minus(record(f"00/pixels/{name}/5")) for name in sets}
 shown = [name for name in gains if gains[name].interval[0] > 0]
-guess_easy.reveal(answers[max(shown, key=lambda name: gains[name].value)] if shown else "on neither by an amount that we could show")
+guess_easy.reveal(sets[max(shown, key=lambda name: gains[name].value)] if shown else "on neither by an amount that we could show")
 
 # %%
 claim("02/solved-is-not-worth")

@@ -16,7 +16,7 @@
 #
 # ## Time
 #
-# 110 minutes of yours. The machine needs {{ 03/time/cpu | minutes }} on a two-core CPU, under one on a GPU.
+# 110 minutes of yours. The machine needs {{ 03/time/cpu | minutes }} on a two-core CPU, less on a GPU (we have not measured that).
 
 # %%
 import torch
@@ -364,7 +364,7 @@ figures.ablation({how: {"error, cleaning gaussian 0.5": setting(f"03/noise/{how}
 # {{ 03/noise/masking-0.5/probe | percent interval }}; all are below raw pixels ({{ 07/untrained/raw-pixels | percent }}). The random encoder
 # and chance are drawn, supervised stands in the figure above. In longer runs, on test images, the denoiser minus the autoencoder is
 # {{ 03/board/digits/denoising/5 - 03/board/digits/autoencoder/5 | points interval }}. That the noise helps the probe, or harms it, we could
-# not show (your prediction goes by the mean alone). What it does change is the task: whoever learned to undo masking fails at Gaussian
+# not show (your prediction goes by that interval). What it does change is the task: whoever learned to undo masking fails at Gaussian
 # noise, with an error of {{ 03/noise/masking-0.5/denoised | .3f }} where the mean image has {{ 03/noise/masking-0.5/mean-image | .3f }}; and the more Gaussian
 # noise there was, the worse clean pictures come back.
 

@@ -16,7 +16,7 @@
 #
 # ## Time
 #
-# 105 minutes of yours. The machine needs {{ 06/time/cpu | minutes }} on a two-core CPU, under one on a GPU.
+# 105 minutes of yours. The machine needs {{ 06/time/cpu | minutes }} on a two-core CPU, less on a GPU (we have not measured that).
 
 # %%
 import time
@@ -54,7 +54,7 @@ guess_collapse = predict("06/collapse", "In I-JEPA a network predicts what anoth
 guess_collapse
 
 # %%
-guess_worth = predict("06/worth", "A linear probe on 5 labels a class: where will I-JEPA's encoder be, among raw pixels and SimCLR?",
+guess_worth = predict("06/ijepa", "A linear probe on 5 labels a class: where will I-JEPA's encoder be, among raw pixels and SimCLR?",
                       ["below raw pixels", "between the two", "above SimCLR"])
 guess_worth
 

@@ -15,7 +15,7 @@
 #
 # ## Time
 #
-# 80 minutes of yours. The machine needs {{ 08/time/cpu | minutes }} on a two-core CPU, under one on a GPU.
+# 80 minutes of yours. The machine needs {{ 08/time/cpu | minutes }} on a two-core CPU, less on a GPU (we have not measured that).
 
 # %%
 import math

@@ -15,7 +15,7 @@
 #
 # ## Time
 #
-# 95 minutes of yours. The machine needs {{ 11/time/cpu | minutes }} on a two-core CPU, under one on a GPU.
+# 95 minutes of yours. The machine needs {{ 11/time/cpu | minutes }} on a two-core CPU, less on a GPU (we have not measured that).
 
 # %%
 import torch

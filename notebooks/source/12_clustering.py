@@ -15,7 +15,7 @@
 #
 # ## Time
 #
-# 85 minutes of yours. The machine needs {{ 12/time/cpu | minutes }} on a two-core CPU, under one on a GPU.
+# 85 minutes of yours. The machine needs {{ 12/time/cpu | minutes }} on a two-core CPU, less on a GPU (we have not measured that).
 
 # %%
 import torch

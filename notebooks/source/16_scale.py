@@ -15,7 +15,7 @@
 #
 # ## Time
 #
-# 100 minutes of yours. The machine needs {{ 16/time/cpu | minutes }} on a two-core CPU, under three on a GPU.
+# 100 minutes of yours. The machine needs {{ 16/time/cpu | minutes }} on a two-core CPU, less on a GPU (we have not measured that).
 
 # %%
 import torch
@@ -289,7 +289,8 @@ guess_talk.reveal(100 * found["talk"] / found["two"])
 #
 # A GPU computes thousands of numbers at once, and waits when it is given fewer. So the same code gains little at batch 64 and much at 512. bf16
 # halves what must be moved: on an H100 that made ResNet-18 more than twice as fast, and our small encoder no faster. *channels-last* is the order in which its matrix units want pictures. Compiling and CUDA graphs spare it the
-# waiting between small kernels. `benchmarks/gpu.py` measures all of it, and `benchmarks/README.md` has what we once measured on an H100.
+# waiting between small kernels. `benchmarks/gpu.py` measures all of it. `benchmarks/README.md` has what we once
+# measured on an H100: precision and batch, not yet compiling and graphs, which `sslab.train` does without.
 
 # %%
 print(nb16.on_a_gpu())

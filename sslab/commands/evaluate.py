@@ -4,6 +4,7 @@ import json
 import math
 import shlex
 import time
+from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -189,7 +190,7 @@ def evenly(inputs, most: int):
 
 
 def projections(objective, part):
-    """What the loss sees, in eval mode, of views of a part, and the last batch's terms.
+    """What the loss sees, in eval mode, of views of a part, and the mean of the loss's terms over it.
 
     Returns:
         [N, P], N enough to fill P directions where there are so many, and name -> number.
@@ -200,10 +201,11 @@ def projections(objective, part):
     from sslab.datasets.base import as_fed, inputs_of
 
     inputs, device = inputs_of(part), next(objective.parameters()).device
-    generator, rows = torch.Generator().manual_seed(0), []
+    generator, rows, terms = torch.Generator().manual_seed(0), [], Counter()
     order = torch.randperm(len(inputs), generator=generator)
     with torch.no_grad(), torch.random.fork_rng(devices=[]), evaluation.evaluating(objective):
         torch.manual_seed(0)
+        seen = 0
         for some in order.split(BATCH):
             if rows and (len(some) < 2 or sum(map(len, rows)) >= SAMPLES * rows[0].shape[1]):
                 break
@@ -211,7 +213,9 @@ def projections(objective, part):
             views = objective.make_views((batch, part.labels[some].to(device)) if objective.needs_labels else batch, generator)
             loss = objective(views)
             rows.append((loss.embedding if loss.projection is None else loss.projection).float().cpu())
-    return torch.cat(rows), {name: float(value) for name, value in loss.terms.items()}
+            terms.update({name: len(some) * float(value) for name, value in loss.terms.items()})
+            seen += len(some)
+    return torch.cat(rows), {name: total / seen for name, total in terms.items()}
 
 
 def of_features(z) -> dict[str, Any]:

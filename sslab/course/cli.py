@@ -133,13 +133,18 @@ def run(notebooks: tuple[str, ...], output: Path | None, record: bool) -> None:
     """Run the solutions once, in the mode in force: errors, missed times and false claims fail."""
     from sslab.course import run as running
     from sslab.course import source
+    from sslab.modes import mode
 
     lessons = _plainly(lambda: [source.read(path) for path in source.paths(notebooks)])
     ledger = ledgers.read()
     reports = running.course(lessons, ledger, output, record, say=click.echo)
     if record:
         ledger.write(ledgers.folder() / "results.json")
+    total = sum(report.seconds for report in reports)
+    click.echo(f"{'all together':32}{total:9.1f}")
     failed = [report.slug for report in reports if report.problems]
+    if mode() == "class" and total > running.COURSE:
+        failed.append(f"all together took {total:.0f} s, may take {running.COURSE} s")
     if failed:
         raise click.ClickException(f"not as it should be: {', '.join(failed)}")
 
@@ -235,5 +240,5 @@ def _plainly(work):
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     except ModuleNotFoundError as error:                             # those of ours that say more have no name
-        raise click.ClickException(f'{error.name} is not installed: pip install -c requirements.lock -e ".[slides]" brings it'
+        raise click.ClickException(f'{error.name} is not installed: pip install -c requirements.lock -e ".[dev,slides]" brings it'
                                    if error.name else str(error)) from None

@@ -98,7 +98,9 @@ def _points(value: float, record: Record, words: Mapping[str, str]) -> str:
     """Whole points, or tenths where the value or an end of its interval lies near 0: its side must be seen."""
     near = any(abs(100 * x) < 0.95 for x in (record.value, *(record.interval or ())))
     number = f"{100 * value:.{int(near)}f}"
-    return f"{number} {words.get('points', 'point' if number in ('1', '-1') else 'points')}"
+    if number in ("1", "-1"):
+        return words.get("1 point", "1 point").replace("1", number, 1)
+    return f"{number} {words.get('points', 'points')}"
 
 
 def _minutes(seconds: float, words: Mapping[str, str]) -> str:

@@ -25,6 +25,7 @@ class Limits:
 
 # Smoke aims at 20 s on two quiet cores; the limit leaves room for a machine that is shared.
 LIMITS = {"smoke": Limits(90, 90, 90), "class": Limits(120, 60, 240), "full": Limits(3600, 600, 7200)}
+COURSE = 3600                                                       # seconds of all lessons in class mode
 
 
 @dataclass

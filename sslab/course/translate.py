@@ -20,7 +20,7 @@ from sslab.course.source import Cell, Source
 
 NOBODY = ("POT-Creation", "PO-Revision", "Project-Id", "Report-Msgid", "Last-Translator", "Language-Team", "Generated-By")     # lines left out
 LANGUAGE = re.compile(r"[a-z]{2,3}")
-WORDS = ("1 minute", "minutes", "points")                            # what a number of the ledger is followed by
+WORDS = ("1 minute", "minutes", "1 point", "points")                            # what a number of the ledger is followed by
 KEPT = {                                                             # what a translation must leave as it is
     "templates": re.compile(r"\{\{.*?\}\}", re.DOTALL), "formulas": re.compile(r"\$\$.+?\$\$|\$[^$]+\$", re.DOTALL), "code": re.compile(r"`[^`]+`"),
     "links": re.compile(r"\]\(([^)]+)\)"), "headings": re.compile(r"^#+ ", re.MULTILINE)}

@@ -178,7 +178,10 @@ def uniformity(z: Tensor, t: float = 2.0) -> Tensor:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """kind: healthy, complete, dimensional or cluster collapse, too few samples to tell, or not finite."""
+    """What `diagnose` found.
+
+    kind: healthy, complete, dimensional or cluster collapse, too few samples to tell, or not finite; of a VAE posterior collapse too.
+    """
 
     kind: str
     text: str

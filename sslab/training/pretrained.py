@@ -17,7 +17,7 @@ PREFIX = "pretrained_"
 def pretrained_names() -> list[tuple[str, str]]:
     """(objective, dataset) of what lies beside the data."""
     files = (name for name in bundled.checksums() if name.startswith(PREFIX))
-    return [tuple(name.removeprefix(PREFIX).removesuffix(".safetensors").split("_", 1)) for name in files]
+    return [tuple(name.removeprefix(PREFIX).removesuffix(".safetensors").rsplit("_", 1)) for name in files]
 
 
 def pretrained(objective: str, dataset) -> nn.Module:
@@ -48,7 +48,7 @@ def pretrained(objective: str, dataset) -> nn.Module:
         options["views"] = objectives.views_for(objective, name)
     with torch.random.fork_rng(devices=[]):                          # the caller's random numbers stay as they were
         made = objectives.create(objective, _encoder(origin["encoder"]), **options, **origin["knobs"])
-    made.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in weights.items()})
+    made.load_state_dict({key: value.float() if value.dtype == torch.float16 else value for key, value in weights.items()})
     made.origin = origin
     return made
 
@@ -89,8 +89,12 @@ def file_name(objective: str, dataset: str) -> str:
 def dumps(made: nn.Module, origin: dict[str, Any]) -> bytes:
     """Weights in half precision with their record, as the bytes of a safetensors file: the same ones for the same input."""
     origin = {"version": VERSION, **origin, "knobs": made.values(), "encoder": _record(made.encoder)}
-    tensors = {key: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+    # Counts and sums are float64, and stay so: half precision ends at 65,504.
+    tensors = {key: (value.half() if value.dtype == torch.float32 else value).cpu().contiguous()
                for key, value in made.state_dict().items()}
+    for key, value in tensors.items():
+        if not value.isfinite().all():
+            raise ValueError(f"made: {key} has values that are not finite, or that half precision cannot hold")
     return save(tensors, metadata={"sslab": json.dumps(origin)})
 
 

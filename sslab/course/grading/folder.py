@@ -143,10 +143,10 @@ def _needs_nbgrader() -> None:
 @contextmanager
 def _tools():
     """nbgrader makes its database with the command alembic: it lies beside this Python, activated or not."""
-    before = os.environ.get("PATH", "")
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
     from sqlalchemy.exc import SAWarning
 
+    before = os.environ.get("PATH", "")
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
     try:
         with warnings.catch_warnings():                              # nbgrader asks for grades half made; they are saved all the same
             warnings.simplefilter("ignore", SAWarning)

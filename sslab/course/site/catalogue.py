@@ -124,13 +124,18 @@ def _equation(entry: Entry) -> list[str]:
 
 def _watch(entry: Entry) -> list[str]:
     """Recorded runs, which need no kernel; `replays` writes their pages."""
-    frames = [f'```{{raw}} html\n<iframe class="replay" loading="lazy" title="Recorded runs of {html.escape(entry.title)} on {dataset}" '
-              f'src="../_static/replays/{name}_{dataset}.html"></iframe>\n```'
-              for name, dataset in dict.fromkeys(found[:2] for found in recordings(entry.name))]
+    frames = [f"```{{raw}} html\n{frame(name, dataset)}\n```" for name, dataset in dict.fromkeys(found[:2] for found in recordings(entry.name))]
     if not frames:
         return []
     return ["## Watch it train", ("Recorded runs, as it comes and broken: drag through the steps, choose what stands side by side. In a "
             f'notebook: `replay("{entry.name}")`.'), *frames]
+
+
+def frame(objective: str, dataset: str) -> str:
+    """HTML that shows recorded runs on a page of a folder such as objectives/."""
+    title = html.escape(next(entry.title for entry in entries() if entry.name == objective))
+    return (f'<iframe class="replay" loading="lazy" title="Recorded runs of {title} on {dataset}" '
+            f'src="../_static/replays/{objective}_{dataset}.html"></iframe>')
 
 
 def replays() -> dict[str, str]:

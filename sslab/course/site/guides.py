@@ -11,7 +11,7 @@ from sslab.course.site.markdown import table
 from sslab.course.source import Source
 
 MINUTES = re.compile(r"^## .*\((\d+) minutes?\)\s*$", re.MULTILINE)
-ROW = re.compile(r"^\| (\d\d_\w+) \| (.*?) \| \w+ \|$", re.MULTILINE)
+ROW = re.compile(r"^\| (\d\d_\w+) \| (.*?) \|$", re.MULTILINE)
 
 
 def course(lessons: list[Source], ledger: Ledger, readme: str) -> str:

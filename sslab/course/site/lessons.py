@@ -7,10 +7,13 @@ from pathlib import Path
 
 from sslab.course.build import notebook
 from sslab.course.ledger import Ledger
+from sslab.course.site.catalogue import frame
 from sslab.course.site.markdown import code
 from sslab.course.source import Source
+from sslab.lab.replay import recordings
 from sslab.modes import mode
 
+LAB = re.compile(r"Lab\('(?P<objective>\w+)', '(?P<dataset>[^']+)'\)")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 RUN = "*The student edition, with what one run of the solutions showed. Exercises are yours: `make lab` opens it.*"
 NOT_RUN = "*The student edition. It was not run for this site, so its outputs are missing. `make lab` opens it.*"
@@ -20,7 +23,7 @@ def page(lesson: Source, ledger: Ledger, executed=None):
     """The student edition with the outputs of an executed copy.
 
     Exercises and checks stay without outputs: they would be those of the solutions. A widget is shown by the picture or
-    the text beside it, source code by itself (the site colours it), a figure with its description.
+    the text beside it, a live lab by recorded runs too, source code by itself (the site colours it), a figure with its description.
 
     Args:
         lesson: the source.
@@ -32,10 +35,11 @@ def page(lesson: Source, ledger: Ledger, executed=None):
         ValueError: the executed copy's code is not the lesson's.
     """
     book = notebook(lesson, "student", ledger, draft=True)
+    recorded: set[str] = set()
     if executed is not None:
         for cell, run in zip(_code(book), _same_code(lesson, executed), strict=True):
             if not {"exercise", "check", "install"} & set(cell.metadata.get("tags", ())):
-                cell.outputs = [shown for output in run.outputs if (shown := _shown(output, run))]
+                cell.outputs = [shown for output in run.outputs if (shown := _shown(output, run))] + _recorded(run, recorded)
                 if alt := next((_alt(output, cell) for output in cell.outputs if "image/png" in output.get("data", {})), ""):
                     cell.metadata["mystnb"] = {"image": {"alt": alt}}
     for cell in book.cells[:1] + [cell for cell in book.cells if "install" in cell.metadata.get("tags", ())]:
@@ -90,6 +94,20 @@ def _shown(output, cell):
     if "image/png" in data:
         return from_dict({**output, "data": {kind: data[kind] for kind in ("image/png", "text/plain") if kind in data}})
     return from_dict({**output, "data": {kind: value for kind, value in data.items() if kind not in (WIDGET, "text/latex")}})
+
+
+def _recorded(run, done: set[str]) -> list:
+    """Recorded runs of the objective whose live lab a cell shows, the first time: one drags through them without a kernel."""
+    from nbformat import from_dict
+
+    lab = next((found for output in run.outputs if (found := LAB.match(output.get("data", {}).get("text/plain", "")))), None)
+    runs = [dataset for _, dataset, _ in recordings(lab["objective"])] if lab else []
+    if not runs or lab["objective"] in done:
+        return []
+    done.add(lab["objective"])
+    dataset = lab["dataset"] if lab["dataset"] in runs else runs[0]
+    says = f"<p>The lab needs a kernel. These runs on {dataset} were recorded, as it comes and broken: drag through the steps.</p>"
+    return [from_dict({"output_type": "display_data", "metadata": {}, "data": {"text/html": says + frame(lab["objective"], dataset)}})]
 
 
 def _alt(output, cell) -> str:
