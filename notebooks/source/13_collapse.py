@@ -423,9 +423,9 @@ row.status
 budgets = (1, 5, 20, 100)
 yours = evaluation.label_efficiency(row.objective.encoder, digits, budgets, seeds=3, penalties=(0.1,))
 print(table(ledger.read(), "digits"))
-print(f"{'yours: vicreg':16}" + "".join(f"{yours.mean(budget):16.3f}" for budget in budgets))
+print(f"{'yours: vicreg':15}" + "".join(f"{yours.mean(budget):14.3f}" for budget in budgets))
 for name, path in {"raw pixels": "00/pixels/digits", "supervised": "00/supervised/digits"}.items():
-    print(f"{name:16}" + "".join(f"{record(f'{path}/{budget}').value:16.3f}" for budget in budgets))
+    print(f"{name:15}" + "".join(f"{record(f'{path}/{budget}').value:14.3f}" for budget in budgets))
 
 # %% [markdown]
 # The random encoder is a row of the board, raw pixels and supervised training stand below it, chance is one in ten. Ours are means

@@ -345,9 +345,16 @@ figures.settings({f"{where} vendors": {name: point for name, point in row.items(
 # {{ 15/vendor/linear-then-full/20/seen - 15/vendor/supervised/20/seen | points interval }} on known vendors and
 # {{ 15/vendor/linear-then-full/20/unseen - 15/vendor/supervised/20/unseen | points interval }} on the unknown one. (It is one vendor, with `248` drawings.)
 #
-# ### Four uses of a pretrained network, a cell each
+# ### Four uses of a pretrained network
 #
-# **Classification**: an encoder, a few labels, a head. What does it say of twelve test pictures?
+# | | takes | labels | gives |
+# |---|---|---|---|
+# | **classification** | the encoder and a new head | a few | a class |
+# | **retrieval** | the encoder | none | what lies near |
+# | **prediction** | the whole network | none | what is missing |
+# | **generation** | the whole network | none | what comes next |
+#
+# A cell each. **Classification**: what does it say of twelve test pictures?
 
 # %%
 model = evaluation.adapt(encoder, fashion, rows, "linear then full", views, **nb15.short())

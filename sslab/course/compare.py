@@ -39,14 +39,14 @@ def compare(datasets: Iterable[str] = DATASETS, methods: Iterable[str] = METHODS
 
 def table(ledger: ledgers.Ledger, dataset: str, methods: Iterable[str] = (*METHODS, "random-encoder")) -> str:
     """The rows of one dataset as text: means, and half the width of the interval where there is one."""
-    lines = [f"{dataset:16}" + "".join(f"{title:>16}" for title in COLUMNS.values())]
+    lines = [f"{dataset:15}" + "".join(f"{title:>14}" for title in COLUMNS.values())]          # 127 letters: a notebook's width
     for method in methods:
         cells = []
         for key in COLUMNS:
             record = ledger.records.get(f"{BOARD}/{dataset}/{method}/{key}")
             cells.append("" if record is None else _cell(record, key))
         if any(cells):
-            lines.append(f"{method:16}" + "".join(f"{cell:>16}" for cell in cells))
+            lines.append(f"{method:15}" + "".join(f"{cell:>14}" for cell in cells))
     return "\n".join(lines)
 
 
