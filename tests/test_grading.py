@@ -319,8 +319,13 @@ def test_from_the_source_to_the_gradebook(tmp_path):
         path = folder / "submitted" / student / "07" / "07_contrastive_simclr.ipynb"
         path.parent.mkdir(parents=True)
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=submitted.metadata), path)
+    bad = {"abe/07/07_contrastive_simclr (1).ipynb": "{}", "bea/07/07_contrastive_simclr.ipynb": '{"cells": [', "cal/07_contrastive_simclr.ipynb": "{}"}
+    for name, text in bad.items():                                   # none of them keeps the others from their points
+        (folder / "submitted" / name).parent.mkdir(parents=True)
+        (folder / "submitted" / name).write_text(text, encoding="utf-8")
     said = CliRunner().invoke(course, ["autograde", "07", "--course", str(folder)])
-    assert said.exit_code == 0, said.output
+    assert said.exit_code == 1 and "abe: looked for 07_contrastive_simclr.ipynb, found 07_contrastive_simclr (1).ipynb; rename it" in said.output
+    assert "bea: 07_contrastive_simclr.ipynb cannot be read as a notebook" in said.output and "cal: 07_contrastive_simclr.ipynb lies in" in said.output
     points = {student: [float(line.split()[2]) for line in said.output.splitlines() if line.startswith(student)] for student in ("ada", "bob", "cyd", "eve")}
     assert points == {"ada": [1, 1, 3], "bob": [1, 1, 1.5], "cyd": [0, 0, 0], "eve": [0, 0, 0]}
     feedback = (folder / "feedback" / "bob" / "07" / "07_contrastive_simclr.html").read_text(encoding="utf-8")

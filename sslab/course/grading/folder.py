@@ -75,7 +75,7 @@ def autograde(number: str, folder: Path, students: tuple[str, ...] = (), force: 
     Raises:
         ValueError: nobody submitted, or one of `students` did not.
         ModuleNotFoundError: nbgrader is not there.
-        RuntimeError: nbgrader failed, with what it said.
+        RuntimeError: some could not be graded; all others were. Who, and why.
     """
     _needs_nbgrader()
     found = sorted(path.parent.name for path in folder.glob(f"submitted/*/{number}") if path.is_dir())
@@ -83,14 +83,44 @@ def autograde(number: str, folder: Path, students: tuple[str, ...] = (), force: 
         if not found or (students and wanted not in found):
             raise ValueError(f"submissions: looked for {wanted} in {folder}/submitted/STUDENT/{number}, found {', '.join(found) or 'nobody'}")
     rows, grader = [], api(folder)
+    failed = {} if students else _misplaced(number, folder)
     with _tools():
         for student in students or found:
-            _done(grader.autograde(number, student, force=force))
-            _done(grader.generate_feedback(number, student, force=force))
+            try:
+                _readable(number, folder / "submitted" / student / number)
+                _done(grader.autograde(number, student, force=force))
+                _done(grader.generate_feedback(number, student, force=force))
+            except (ValueError, RuntimeError) as error:              # one bad file of sixty must not stop the others
+                failed[student] = str(error)
+                continue
             for row in _rows(folder, number, student):
                 say(row)
                 rows.append(row)
+    if failed:
+        raise RuntimeError("\n".join(["not graded, all others are:", *(f"{student}: {why}" for student, why in sorted(failed.items()))]))
     return rows
+
+
+def _misplaced(number: str, folder: Path) -> dict[str, str]:
+    """Who handed in a notebook of the lesson beside the folder that is looked into: student -> what is wrong."""
+    wrong = {}
+    for file in sorted(folder.glob(f"submitted/*/{number}_*.ipynb")):
+        wrong[file.parent.name] = f"{file.name} lies in {file.parent}, not in {file.parent / number}"
+    return wrong
+
+
+def _readable(number: str, place: Path) -> None:
+    """The hand-in has the lesson's name and is a notebook; nbgrader's own words for this lead astray."""
+    import nbformat
+
+    name = source.paths((number,))[0].with_suffix(".ipynb").name
+    if not (place / name).is_file():
+        others = ", ".join(sorted(path.name for path in place.iterdir())) or "nothing"
+        raise ValueError(f"looked for {name}, found {others}; rename it")
+    try:
+        nbformat.read(place / name, as_version=4)
+    except Exception as error:                                       # noqa: BLE001  cut off, empty, no notebook: whatever it is
+        raise ValueError(f"{name} cannot be read as a notebook ({type(error).__name__}); ask for it again") from None
 
 
 def with_markers(lesson: source.Source, ledger: Ledger, draft: bool = False) -> str:
