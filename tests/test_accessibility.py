@@ -363,6 +363,10 @@ def test_the_keyboard_alone_goes_through_lab_toys_and_questions(front):
     press("Tab")
     press("Enter")
     front.until("[...document.querySelectorAll('[role=status]')].some((one) => one.textContent.startsWith('Recorded: the second'))", 60)
+    page.locator("fieldset input[type=number]").focus()
+    page.keyboard.type("0.5")
+    press("Enter")
+    front.until("[...document.querySelectorAll('[role=status]')].some((one) => one.textContent.startsWith('Recorded: 0.5'))", 60)
 
 
 @pytest.mark.browser

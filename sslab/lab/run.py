@@ -146,7 +146,8 @@ class Run:
         if self._stepped is not None:
             took = now - self._stepped
             took = min(took, SLEPT * (self.pace or took))          # a laptop that slept between two steps is not slow
-            self.pace = took if self.pace is None else 0.9 * self.pace + 0.1 * took
+            share = max(0.1, 1 / max(1, len(self.rows)))           # at first the mean: the first step is slow and must not count for long
+            self.pace = took if self.pace is None else (1 - share) * self.pace + share * took
         self._stepped = now
         self._note_changes(step)
         if now - self._leveled > FLUSH:

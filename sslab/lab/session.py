@@ -34,6 +34,7 @@ from sslab.training import recipe, release_threads
 
 KINDS = ("images", "text", "pairs")                                  # what there is to learn from
 PATIENCE = 1.0                                                       # seconds that stop() waits for the running step
+SETTLED = 10                                                         # steps before the time left is told
 GHOSTS = 3                                                           # earlier runs that are kept
 
 
@@ -308,7 +309,8 @@ class Lab:
         if run.state == "running" and not run.rows:
             return "Measuring the controls and getting ready." + crowd
         if run.state == "running":
-            left = f", {1 / run.pace:.1f} steps a second, {_duration(run.left)} left" if run.pace else ""
+            left = f", {1 / run.pace:.1f} steps a second" if run.pace else ""
+            left += f", {_duration(run.left)} left" if left and len(run.rows) > SETTLED else ""
             return f"Training {where}: {self._progress()}{left}.{seen}{crowd}"
         if run.state == "finished":
             probe = run.watcher.probe

@@ -48,6 +48,9 @@ function render({ model, el }) {
     if (answer === null) { status.textContent = "Choose or type your guess first."; return; }
     model.send({ guess: answer });
   });
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.type === "number") button.click();
+  });
   model.on("change:status", show);
   show();
   form.append(legend, field.element, button, status);
