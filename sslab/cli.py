@@ -79,6 +79,7 @@ def doctor():
     for fact in examine():
         click.echo(str(fact))
         broken = broken or fact.state == "broken"
+    click.echo("Something is broken: see above." if broken else "Nothing is broken.")
     sys.exit(int(broken))
 
 

@@ -451,7 +451,7 @@ def test_the_command(here):
     found = run(course, ["report", str(here), "--lesson", "07"])
     assert found.exit_code == 0 and "2 sessions, 8 files read, 0 skipped: class_report.html" in found.output
     page = (here / "class_report.html").read_text(encoding="utf-8")
-    assert "contrastive simclr" in page and "Which share?" not in page and "check.positive_index" in page
+    assert "07 · Contrastive learning: SimCLR from the inside" in page and "Which share?" not in page and "check.positive_index" in page
     for wrong, words in ((["report", str(here)], "is there already"), (["report", str(here), "--lesson", "7", "--replace"], "two digits"),
                          (["report", str(here), "--output", "no/where.html"], "in a folder that is there"),
                          (["report", str(here / "missing"), "--replace"], "takes a folder that is there")):

@@ -354,7 +354,7 @@ def test_json_has_everything(small):
 
 def test_text_by_hand(small):
     assert quiz.FORMATS["text"][1]([banks.Bank("99", "Small", small.questions)]).decode() == (
-        "99 Small\n========\n\n1. Is B^2 < 2B for B = 1, at 25 %?\n   a) Yes\n   b) No & never\n   c) Both\n\n"
+        "99 Small\n========\n\n1. Is B^2 < 2B for B = 1, at 25 %?\n   a) Yes\n   b) No & never\n   c) Both\n\f\n"
         "Key to 99 Small\n===============\n\n1. a) is right. Since 1 < 2.\n"
         "   b) squares are believed to be larger: Put in B = 1.\n"
         "   c) a question is believed to have two answers: Think again.\n")

@@ -265,9 +265,12 @@ def _png(figure) -> bytes:
 
 
 def _title(lesson: str) -> str:
-    """07 · contrastive simclr, where that notebook is there."""
-    found = sorted(folder().glob(f"{lesson}_*.ipynb")) if re.fullmatch(r"\d\d", lesson) else []
-    return f"{lesson} · {found[0].stem[3:].replace('_', ' ')}" if found else lesson
+    """The first heading of the lesson's notebook, where that is there."""
+    for path in folder().glob(f"{lesson}_*.ipynb") if re.fullmatch(r"\d\d", lesson) else ():
+        texts = ("".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "markdown")
+        if heading := next((found[1] for text in texts if (found := re.match(r"# (.+)", text))), None):
+            return heading
+    return lesson
 
 
 def _of_lessons(found: list[Checked], lessons: Sequence[str]) -> list[Checked]:

@@ -20,7 +20,7 @@ def write_json(banks: Sequence[Bank]) -> bytes:
 def write_text(banks: Sequence[Bank]) -> bytes:
     """A page of questions for each lesson, then for each its key: right answers, why, and what to say to wrong ones."""
     parts = [_paper(bank) for bank in banks] + [_key(bank) for bank in banks]
-    return "\n\n".join(parts).encode() + b"\n"
+    return "\n\f\n".join(parts).encode() + b"\n"                     # printed, each begins a page
 
 
 def _paper(bank: Bank) -> str:
